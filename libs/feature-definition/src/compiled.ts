@@ -1,0 +1,143 @@
+import type { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import type {
+  AggregateFunction,
+  BatchSource,
+  StreamSource,
+} from "@millrace/contracts/millrace/feature/v1/feature_repository";
+
+/**
+ * One value in code: INT64 and TIMESTAMP (microseconds) are bigint, DOUBLE and FLOAT are number, lists are arrays.
+ * Null is SQL's null.
+ */
+export type Scalar = null | boolean | bigint | number | string | Uint8Array | readonly Scalar[];
+
+/** A row as an array, in the order of the schema that the expression was compiled against. */
+export type Row = readonly Scalar[];
+
+export interface CompiledField {
+  readonly name: string;
+  readonly type: ValueType;
+  /** Declared range, for data quality. */
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** A scalar expression, checked against a schema. */
+export interface CompiledExpression {
+  readonly text: string;
+  readonly type: ValueType;
+  /** Columns of the schema that it reads. */
+  readonly columns: readonly string[];
+  /** One value; null where SQL gives null. Throws ExpressionEvaluationError for overflow and the like. */
+  evaluate(row: Row): Scalar;
+  /** The same meaning in DuckDB's dialect, with every column quoted and, where given, qualified by the table alias. */
+  toSql(alias?: string): string;
+}
+
+export interface CompiledEntity {
+  readonly name: string;
+  readonly keys: readonly CompiledField[];
+}
+
+export interface CompiledSource {
+  readonly name: string;
+  /** The schema that expressions over this source are compiled against. */
+  readonly fields: readonly CompiledField[];
+  readonly eventTime: string;
+  /** Undefined: the event time in batch data, the log's append time in a stream. */
+  readonly createdAt: string | undefined;
+  readonly allowedLatenessUs: bigint;
+  readonly maxFutureSkewUs: bigint;
+  readonly batch: BatchSource | undefined;
+  readonly stream: StreamSource | undefined;
+  readonly owner: string;
+}
+
+export interface CompiledAggregate {
+  readonly name: string;
+  readonly function: AggregateFunction;
+  /** Undefined only for COUNT of rows. */
+  readonly of: CompiledExpression | undefined;
+  readonly windowUs: bigint;
+  readonly hopUs: bigint;
+  readonly type: ValueType;
+}
+
+export interface CompiledFeature {
+  readonly name: string;
+  readonly type: ValueType;
+  readonly expression: CompiledExpression;
+}
+
+interface CompiledViewBase {
+  readonly name: string;
+  /** Changes exactly when the meaning of the view's values does: the first 12 hexadecimal digits of a SHA-256. */
+  readonly version: string;
+  readonly entity: CompiledEntity;
+  readonly source: CompiledSource;
+  /** The source column of each entity key, in the entity's order. */
+  readonly keyColumns: readonly string[];
+  readonly where: CompiledExpression | undefined;
+  readonly online: boolean;
+  readonly owner: string;
+}
+
+export interface AggregateView extends CompiledViewBase {
+  readonly kind: "aggregate";
+  readonly aggregates: readonly CompiledAggregate[];
+}
+
+export interface LatestRowView extends CompiledViewBase {
+  readonly kind: "latestRow";
+  readonly features: readonly CompiledFeature[];
+  /** Undefined: a row counts for ever. */
+  readonly ttlUs: bigint | undefined;
+}
+
+export type CompiledView = AggregateView | LatestRowView;
+
+export interface OnDemandFeature extends CompiledFeature {}
+
+export interface CompiledOnDemandView {
+  readonly name: string;
+  readonly version: string;
+  readonly request: readonly CompiledField[];
+  /** Other features that the expressions read. */
+  readonly inputs: readonly { readonly view: string; readonly feature: string }[];
+  /** Request fields, then inputs as `view__feature`: the schema of the expressions. */
+  readonly schema: readonly CompiledField[];
+  readonly features: readonly OnDemandFeature[];
+}
+
+/** One feature of a service, in the order of the service. */
+export interface ServiceFeature {
+  /** `view__feature`. */
+  readonly fullName: string;
+  readonly view: string;
+  readonly feature: string;
+  readonly type: ValueType;
+  readonly onDemand: boolean;
+}
+
+export interface CompiledFeatureService {
+  readonly name: string;
+  /** Hash of the versions of all that it reads. */
+  readonly version: string;
+  /** Hash of the names and types of its features, in order. */
+  readonly schemaHash: string;
+  readonly features: readonly ServiceFeature[];
+  /** Entity keys and request fields that a caller must send, each once. */
+  readonly entityKeys: readonly CompiledField[];
+  readonly requestFields: readonly CompiledField[];
+}
+
+/** A whole repository, checked: every name resolves, every expression has a type, every window is in whole hops. */
+export interface CompiledRepository {
+  readonly entities: ReadonlyMap<string, CompiledEntity>;
+  readonly sources: ReadonlyMap<string, CompiledSource>;
+  readonly views: ReadonlyMap<string, CompiledView>;
+  readonly onDemandViews: ReadonlyMap<string, CompiledOnDemandView>;
+  readonly services: ReadonlyMap<string, CompiledFeatureService>;
+  /** Hash of all definitions. */
+  readonly definitionsHash: string;
+}

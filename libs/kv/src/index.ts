@@ -1,0 +1,1 @@
+export type { ConditionalWrite, Kv, Versioned } from "./kv.ts";
