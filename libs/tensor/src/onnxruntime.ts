@@ -1,0 +1,212 @@
+import { MillraceError, Reason } from "@millrace/errors";
+import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
+import { decodeStrings, encodeStrings } from "./bytes-elements.ts";
+import { checkTensor } from "./check-tensor.ts";
+import type { Datatype } from "./datatype.ts";
+import { hideFloat16Array } from "./hide-float16-array.ts";
+import { elementCount, type Tensor, type TensorSpec } from "./tensor.ts";
+import { TensorInvalidError } from "./tensor-invalid-error.ts";
+import { bytesOf, typedView } from "./typed-view.ts";
+
+hideFloat16Array(() => new OrtTensor("float32", new Float32Array(1)));
+
+/** Thrown when a model file cannot be loaded, or has an input or output that no tensor of ours can carry. */
+export class ModelInvalidError extends MillraceError {
+  constructor(message: string, cause?: unknown) {
+    super("FAILED_PRECONDITION", Reason.MODEL_INVALID, message, { cause });
+  }
+}
+
+/** Thrown when a model fails while it runs. The runtime's own words are the cause: they are logged and go no further. */
+export class ModelFailedError extends MillraceError {
+  constructor(message: string, cause?: unknown) {
+    super("INTERNAL", Reason.MODEL_FAILED, message, { cause });
+  }
+}
+
+export interface OnnxSessionOptions {
+  /** Threads that one run may use. Default 1: models share the machine, and scale by workers. */
+  readonly intraOpThreads?: number;
+}
+
+/** A dimension that a model leaves open has a name or none; equal names mean equal sizes. */
+export interface OnnxTensorSpec extends TensorSpec {
+  /** One entry an axis: the name of an open dimension, empty where it is fixed or has no name. */
+  readonly dimensionNames: readonly string[];
+}
+
+/**
+ * A model in onnxruntime-node: the one place of millrace that imports it.
+ *
+ * `create` and `run` are synchronous underneath: they block the thread that calls them. A service calls them in a worker
+ * thread, and never terminates that thread while either is under way (the process would abort).
+ */
+export class OnnxSession {
+  readonly inputs: readonly OnnxTensorSpec[];
+  readonly outputs: readonly OnnxTensorSpec[];
+  /** Where the model runs, and why there. */
+  readonly executionProvider = { name: "cpu", reason: "the only provider that this build of the adapter asks for" };
+  readonly #session: InferenceSession;
+
+  private constructor(session: InferenceSession) {
+    this.#session = session;
+    this.inputs = session.inputMetadata.map((metadata) => specOf("input", metadata));
+    this.outputs = session.outputMetadata.map((metadata) => specOf("output", metadata));
+  }
+
+  /**
+   * Loads a model.
+   * @param model the bytes of an ONNX file, weights inside.
+   * @throws ModelInvalidError when it cannot be read, or naming the input or output that cannot be carried (sequences,
+   *   maps, BF16 and 8-bit floats).
+   */
+  static async create(model: Uint8Array, options: OnnxSessionOptions = {}): Promise<OnnxSession> {
+    let session: InferenceSession;
+    try {
+      session = await InferenceSession.create(model, {
+        executionProviders: ["cpu"],
+        intraOpNumThreads: options.intraOpThreads ?? 1,
+        interOpNumThreads: 1,
+        executionMode: "sequential",
+        // Failures reach the caller as errors; the runtime's own lines on stderr would say them twice.
+        logSeverityLevel: 4,
+        extra: { session: { intra_op: { allow_spinning: "0" }, inter_op: { allow_spinning: "0" } } },
+      });
+    } catch (cause) {
+      throw new ModelInvalidError(`The model cannot be loaded: ${firstLine(cause)}`, cause);
+    }
+    try {
+      return new OnnxSession(session);
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
+  }
+
+  /**
+   * Runs the model once.
+   * @param inputs one tensor for each input of the model, in any order, at any alignment, in own or shared memory.
+   * @param into outputs whose memory the runtime is to fill: a returned tensor that was filled in place has that very
+   *   `data`. A wrong guess of the shape is no error: that output comes in memory of its own.
+   * @returns the outputs in the model's order.
+   * @throws TensorInvalidError naming an input that is missing, unknown or does not fit; ModelFailedError.
+   */
+  async run(inputs: readonly Tensor[], into: readonly Tensor[] = []): Promise<Tensor[]> {
+    const feeds: Record<string, OrtTensor> = {};
+    for (const spec of this.inputs) {
+      const tensor = inputs.find(({ name }) => name === spec.name);
+      if (tensor === undefined) {
+        throw new TensorInvalidError({ field: spec.name, expected: `an input of ${spec.datatype}`, got: "none" });
+      }
+      checkTensor(tensor, spec);
+      feeds[spec.name] = toOrt(tensor);
+    }
+    if (inputs.length !== this.inputs.length) {
+      const names = this.inputs.map(({ name }) => name);
+      const unknown = inputs.find(
+        ({ name }, index) => !names.includes(name) || inputs.findIndex((i) => i.name === name) < index,
+      );
+      throw new TensorInvalidError({
+        field: unknown?.name ?? "inputs",
+        expected: `each of ${names.join(", ")} once`,
+        got: inputs.map(({ name }) => name).join(", "),
+      });
+    }
+    const places = new Map<string, Tensor>();
+    for (const place of into) if (place.datatype !== "BYTES") places.set(place.name, place);
+    let answers = places.size === 0 ? undefined : await this.#runInto(feeds, places);
+    if (answers === undefined) {
+      places.clear();
+      answers = await this.#runInto(feeds, places);
+    }
+    if (answers === undefined) throw new ModelFailedError("The model gave no outputs.");
+    const outputs: Tensor[] = [];
+    for (const spec of this.outputs) {
+      const answer = answers[spec.name];
+      if (answer === undefined) throw new ModelFailedError(`The model gave no output ${spec.name}.`);
+      outputs.push(places.get(spec.name) ?? fromOrt(spec, answer));
+    }
+    return outputs;
+  }
+
+  /** Frees the model's memory. No run may be under way. */
+  async close(): Promise<void> {
+    await this.#session.release();
+  }
+
+  /** Runs once; undefined where the runtime refused the places because their shapes are not those of the outputs. */
+  async #runInto(
+    feeds: Record<string, OrtTensor>,
+    places: ReadonlyMap<string, Tensor>,
+  ): Promise<InferenceSession.OnnxValueMapType | undefined> {
+    const fetches: Record<string, OrtTensor | null> = {};
+    for (const { name } of this.outputs) {
+      const place = places.get(name);
+      fetches[name] = place === undefined ? null : toOrt(place);
+    }
+    try {
+      return await this.#session.run(feeds, fetches);
+    } catch (cause) {
+      if (places.size > 0 && firstLine(cause).includes("pre-allocated output")) return undefined;
+      throw new ModelFailedError("The model failed while it ran.", cause);
+    }
+  }
+}
+
+/** onnxruntime-common's words for datatypes, and ours. */
+const datatypes: Readonly<Record<string, Datatype>> = {
+  bool: "BOOL",
+  uint8: "UINT8",
+  uint16: "UINT16",
+  uint32: "UINT32",
+  uint64: "UINT64",
+  int8: "INT8",
+  int16: "INT16",
+  int32: "INT32",
+  int64: "INT64",
+  float16: "FP16",
+  float32: "FP32",
+  float64: "FP64",
+  string: "BYTES",
+};
+const words = Object.fromEntries(Object.entries(datatypes).map(([word, datatype]) => [datatype, word])) as Record<
+  Datatype,
+  OrtTensor.Type
+>;
+
+const specOf = (role: "input" | "output", metadata: InferenceSession.ValueMetadata): OnnxTensorSpec => {
+  const { name } = metadata;
+  if (!metadata.isTensor) {
+    throw new ModelInvalidError(
+      `The ${role} ${name} is not a tensor: sequences, maps and optionals cannot be carried.`,
+    );
+  }
+  const datatype = datatypes[metadata.type];
+  if (datatype === undefined) {
+    throw new ModelInvalidError(`The ${role} ${name} has the datatype ${metadata.type}, which cannot be carried.`);
+  }
+  return {
+    name,
+    datatype,
+    shape: metadata.shape.map((dimension) => (typeof dimension === "number" ? dimension : -1)),
+    dimensionNames: metadata.shape.map((dimension) => (typeof dimension === "number" ? "" : (dimension ?? ""))),
+  };
+};
+
+const toOrt = ({ name, datatype, shape, data }: Tensor): OrtTensor =>
+  datatype === "BYTES"
+    ? new OrtTensor("string", decodeStrings(name, data, elementCount(shape)), shape)
+    : new OrtTensor(words[datatype], typedView(datatype, data) as OrtTensor.DataType, shape);
+
+const fromOrt = ({ name, datatype }: TensorSpec, { data, dims }: OrtTensor): Tensor => ({
+  name,
+  datatype,
+  shape: dims,
+  data: datatype === "BYTES" ? encodeStrings(data as string[]) : bytesOf(data as Uint8Array),
+});
+
+/** The runtime's message without its second and further lines, colours and paths. */
+const firstLine = (cause: unknown): string => {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return text.split("\n", 1)[0] ?? text;
+};
