@@ -1,1 +1,13 @@
-export {};
+export { datatypeOfElementType, onnxElementType } from "./datatype.ts";
+export { describeModel } from "./describe-model.ts";
+export {
+  type AttributeValue,
+  type ConstantData,
+  type Dimension,
+  GraphBuilder,
+  type GraphValue,
+  type NodeOptions,
+} from "./graph-builder.ts";
+export { LayerUnsupportedError } from "./layer-unsupported-error.ts";
+export { ModelInvalidError } from "./model-invalid-error.ts";
+export { type ReadModelLimits, readModel } from "./read-model.ts";
