@@ -1,6 +1,17 @@
 export { checkText, decodeBytes, decodeStrings, encodeBytes, encodeStrings } from "./bytes-elements.ts";
 export { checkByteCount, checkTensor, shapeFits, shapeText } from "./check-tensor.ts";
 export { type Datatype, elementBytes, isDatatype } from "./datatype.ts";
+export {
+  type Batch,
+  type BatchingOptions,
+  type CloseReason,
+  DynamicBatching,
+  type Queued,
+  QueueFullError,
+  type Take,
+} from "./dynamic-batching.ts";
+export { Slab } from "./slab.ts";
 export { byteCount, elementCount, type Tensor, type TensorSpec } from "./tensor.ts";
 export { TensorInvalidError } from "./tensor-invalid-error.ts";
+export { fromTypedContents, hasTypedForm, type TypedContents, toTypedContents } from "./typed-contents.ts";
 export { bytesOf, halfToNumber, type TypedView, toNumbers, typedView } from "./typed-view.ts";
