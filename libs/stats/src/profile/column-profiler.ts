@@ -170,8 +170,9 @@ export class ColumnProfiler {
       infinities: BigInt(this.#infinities),
       mean: moments ? this.#mean : 0,
       m2: moments ? this.#m2 : 0,
-      min: moments ? this.#min : 0,
-      max: moments ? this.#max : 0,
+      // Adding zero makes -0 a 0, so that the order of rows does not show.
+      min: moments ? this.#min + 0 : 0,
+      max: moments ? this.#max + 0 : 0,
       bins: Array.from(this.#bins, BigInt),
       statuses: this.#statuses.some((rows) => rows > 0) ? Array.from(this.#statuses, BigInt) : [],
       outOfRange: BigInt(this.#outOfRange),
