@@ -1,0 +1,100 @@
+import { FeatureStatus, ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
+import type { AggregateView, Scalar } from "../compiled.ts";
+import { AggregateOverflowError } from "./aggregate-overflow-error.ts";
+import { type AggregateRow, emptyAggregateRow, foldAggregates, type SlotValues } from "./aggregate-row.ts";
+import { decodeAggregateRow, encodeAggregateRow } from "./aggregate-row-codec.ts";
+import { valueOrNull } from "./event-filter.ts";
+import { createPartial, type Partial } from "./partial.ts";
+import type { SourceEvent } from "./source-event.ts";
+import { floorTo, type PlannedAggregate, planTiles, type TilePlan } from "./tile-plan.ts";
+import { TimeInThePastError } from "./time-in-the-past-error.ts";
+import type { RowSize, ServedRow, ServeOptions, ViewStream } from "./view-stream.ts";
+
+const int64Max = 2n ** 63n - 1n;
+const int64Min = -(2n ** 63n);
+
+/** Windowed aggregates on sparse tiles: see AggregateRow. */
+export class AggregateStream implements ViewStream {
+  readonly view: AggregateView;
+  readonly features: readonly { readonly name: string; readonly type: ValueType }[];
+  readonly #plan: TilePlan;
+
+  constructor(view: AggregateView) {
+    this.view = view;
+    this.features = view.aggregates.map(({ name, type }) => ({ name, type }));
+    this.#plan = planTiles(view);
+  }
+
+  fold(bytes: Uint8Array | undefined, events: readonly SourceEvent[]): Uint8Array | undefined {
+    const row = bytes === undefined ? emptyAggregateRow() : decodeAggregateRow(this.#plan, bytes);
+    const values = events.map((event): SlotValues => ({ event, values: this.#slotValues(event) }));
+    return foldAggregates(this.#plan, row, values) ? encodeAggregateRow(this.#plan, row) : undefined;
+  }
+
+  serve(bytes: Uint8Array | undefined, atUs: number | undefined, options: ServeOptions): ServedRow {
+    const row = bytes === undefined ? emptyAggregateRow() : decodeAggregateRow(this.#plan, bytes);
+    const t = atUs ?? Math.max(options.nowUs, row.settledUs);
+    if (t < row.settledUs) throw new TimeInThePastError(this.view.name, t, row.settledUs);
+    let newestUs = row.newestMergedUs;
+    for (const { timeUs } of row.instants) if (timeUs < t) newestUs = timeUs;
+    const isFound = this.#plan.aggregates.some(({ windowUs, hopUs }) => newestUs >= floorTo(t - windowUs, hopUs));
+    const statuses: FeatureStatus[] = [];
+    const values: Scalar[] = [];
+    const eventTimesUs: number[] = [];
+    for (const planned of this.#plan.aggregates) {
+      const fromUs = floorTo(t - planned.windowUs, planned.hopUs);
+      const value = this.#aggregate(row, planned, fromUs, t);
+      values.push(value);
+      statuses.push(
+        isFound ? (value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT) : FeatureStatus.NOT_FOUND,
+      );
+      eventTimesUs.push(newestUs >= fromUs ? newestUs : 0);
+    }
+    return { statuses, values, eventTimesUs };
+  }
+
+  /** Typical: an event in a third of the tiles. Worst: one in each, and as many instants as are kept apart. */
+  size(): RowSize {
+    const partialBytes = this.#plan.slots.reduce((sum, { kind }) => sum + (kind === "count" ? 2 : 14), 0);
+    const tileBytes = 3 + Math.ceil(this.#plan.slots.length / 8) + partialBytes;
+    let tiles = 0;
+    let olderUs = 0;
+    for (const level of this.#plan.levels) {
+      const reachUs = Math.max(...level.windows.map(({ windowUs, hopUs }) => windowUs + hopUs));
+      tiles += Math.ceil(Math.max(0, reachUs - olderUs) / level.sizeUs) + 1;
+      olderUs = Math.max(olderUs, reachUs);
+    }
+    const head = 32;
+    return {
+      typicalBytes: head + Math.ceil(tiles / 3) * tileBytes + tileBytes + 4,
+      worstBytes: head + tiles * tileBytes + 2 * (tileBytes + 4),
+    };
+  }
+
+  #slotValues(event: SourceEvent): Scalar[] {
+    return this.#plan.slots.map(({ of }) => (of === undefined ? true : valueOrNull(of, event.row)));
+  }
+
+  #aggregate(row: AggregateRow, planned: PlannedAggregate, fromUs: number, toUs: number): Scalar {
+    const slot = this.#plan.slots[planned.slot];
+    if (slot === undefined) return null;
+    let total: Partial | undefined;
+    const add = (partial: Partial | undefined) => {
+      if (partial === undefined) return;
+      total ??= createPartial(slot.kind, slot.inputType);
+      total.merge(partial);
+    };
+    for (const tile of row.tiles) if (tile.startUs >= fromUs) add(tile.partials[planned.slot]);
+    for (const { timeUs, partials } of row.instants) {
+      if (timeUs >= fromUs && timeUs < toUs) add(partials[planned.slot]);
+    }
+    const { aggregate } = planned;
+    if (total === undefined) return aggregate.function === AggregateFunction.COUNT ? 0n : null;
+    const value = total.result(aggregate.function);
+    if (typeof value === "bigint" && (value > int64Max || value < int64Min)) {
+      throw new AggregateOverflowError(this.view.name, aggregate.name);
+    }
+    return aggregate.type === ValueType.FLOAT && typeof value === "number" ? Math.fround(value) : value;
+  }
+}

@@ -1,0 +1,9 @@
+import type { CompiledView } from "../compiled.ts";
+import { AggregateStream } from "./aggregate-stream.ts";
+import { LatestRowStream } from "./latest-row-stream.ts";
+import type { ViewStream } from "./view-stream.ts";
+
+/** @throws AggregateNotStreamedError for functions that are not kept online. */
+export function createViewStream(view: CompiledView): ViewStream {
+  return view.kind === "aggregate" ? new AggregateStream(view) : new LatestRowStream(view);
+}

@@ -1,0 +1,12 @@
+export { AggregateOverflowError } from "./aggregate-overflow-error.ts";
+export { originOf } from "./applied-positions.ts";
+export { RowCorruptError } from "./byte-reader.ts";
+export { createViewStream } from "./create-view-stream.ts";
+export { encodeEntityKey, rowKeyOf, viewPrefix } from "./entity-key.ts";
+export { countsIn } from "./event-filter.ts";
+export { compareOrder, type EventOrder, type SourceEvent } from "./source-event.ts";
+export { type ReadRecord, type Rejection, SourceRecordReader } from "./source-record.ts";
+export { AggregateNotStreamedError } from "./tile-plan.ts";
+export { TimeInThePastError } from "./time-in-the-past-error.ts";
+export type { RowSize, ServedRow, ServeOptions, ViewStream } from "./view-stream.ts";
+export { writeSourceRecord } from "./write-source-record.ts";

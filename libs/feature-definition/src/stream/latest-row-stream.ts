@@ -1,0 +1,155 @@
+import { FeatureStatus, type ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import type { LatestRowView, Scalar } from "../compiled.ts";
+import { AppliedPositions } from "./applied-positions.ts";
+import { ByteReader, RowCorruptError } from "./byte-reader.ts";
+import { ByteWriter } from "./byte-writer.ts";
+import { valueOrNull } from "./event-filter.ts";
+import { readScalar, writeScalar } from "./scalar-codec.ts";
+import { compareOrder, type EventOrder, type SourceEvent } from "./source-event.ts";
+import { TimeInThePastError } from "./time-in-the-past-error.ts";
+import type { RowSize, ServedRow, ServeOptions, ViewStream } from "./view-stream.ts";
+
+/** The first byte of a latest-row row, version 1. */
+export const latestRowFormat = 0x21;
+
+/** More rows from the future than this are not kept: the row then settles at a later time. */
+const mostCandidates = 64;
+
+interface Candidate extends EventOrder {
+  readonly values: readonly Scalar[];
+}
+
+interface LatestRow {
+  applied: AppliedPositions;
+  /** The latest time that the row knows of: the greatest min(event time, creation time) of its events. */
+  settledUs: number;
+  /**
+   * By event time, one an event time: first the newest row at `settledUs` or before, then those after it, which t may
+   * not have reached yet.
+   */
+  candidates: Candidate[];
+}
+
+/** The newest row of an entity. */
+export class LatestRowStream implements ViewStream {
+  readonly view: LatestRowView;
+  readonly features: readonly { readonly name: string; readonly type: ValueType }[];
+
+  constructor(view: LatestRowView) {
+    this.view = view;
+    this.features = view.features.map(({ name, type }) => ({ name, type }));
+  }
+
+  fold(bytes: Uint8Array | undefined, events: readonly SourceEvent[]): Uint8Array | undefined {
+    const row = this.#decode(bytes);
+    let isChanged = false;
+    for (const event of events) {
+      if (row.applied.has(event)) continue;
+      row.applied.add(event);
+      isChanged = true;
+      row.settledUs = Math.max(row.settledUs, Math.min(event.eventTimeUs, event.createdAtUs));
+      this.#insert(row, event);
+    }
+    if (!isChanged) return undefined;
+    if (row.candidates.length > mostCandidates) {
+      row.settledUs = row.candidates[row.candidates.length - mostCandidates]?.eventTimeUs ?? row.settledUs;
+    }
+    let settled = 0;
+    while ((row.candidates[settled + 1]?.eventTimeUs ?? Number.POSITIVE_INFINITY) <= row.settledUs) settled++;
+    row.candidates.splice(0, settled);
+    return this.#encode(row);
+  }
+
+  serve(bytes: Uint8Array | undefined, atUs: number | undefined, options: ServeOptions): ServedRow {
+    const row = this.#decode(bytes);
+    const t = atUs ?? Math.max(options.nowUs, row.settledUs);
+    if (t < row.settledUs) throw new TimeInThePastError(this.view.name, t, row.settledUs);
+    let newest: Candidate | undefined;
+    for (const candidate of row.candidates) if (candidate.eventTimeUs <= t) newest = candidate;
+    const { ttlUs } = this.view;
+    const isExpired = newest !== undefined && ttlUs !== undefined && t - newest.eventTimeUs > Number(ttlUs);
+    const statuses: FeatureStatus[] = [];
+    const values: Scalar[] = [];
+    const eventTimesUs: number[] = [];
+    for (let index = 0; index < this.features.length; index++) {
+      const value = newest?.values[index] ?? null;
+      values.push(isExpired && !options.withExpiredValues ? null : value);
+      eventTimesUs.push(newest?.eventTimeUs ?? 0);
+      if (newest === undefined) statuses.push(FeatureStatus.NOT_FOUND);
+      else if (isExpired) statuses.push(FeatureStatus.OUTSIDE_MAX_AGE);
+      else statuses.push(value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT);
+    }
+    return { statuses, values, eventTimesUs };
+  }
+
+  size(): RowSize {
+    const bytes = 32 + Math.ceil(this.features.length / 8) + this.features.length * 9;
+    return { typicalBytes: bytes, worstBytes: bytes * 2 };
+  }
+
+  /** Puts the event in its place, unless another of the same event time stands after it. */
+  #insert(row: LatestRow, event: SourceEvent): void {
+    const first = row.candidates[0];
+    if (first !== undefined && event.eventTimeUs < first.eventTimeUs) {
+      if (event.eventTimeUs <= row.settledUs && first.eventTimeUs <= row.settledUs) return;
+    }
+    let index = row.candidates.length;
+    while (index > 0 && (row.candidates[index - 1]?.eventTimeUs ?? 0) >= event.eventTimeUs) index--;
+    const held = row.candidates[index];
+    const isTie = held !== undefined && held.eventTimeUs === event.eventTimeUs;
+    if (isTie && compareOrder(held, event) >= 0) return;
+    const { eventTimeUs, createdAtUs, partition, offset } = event;
+    const values = this.view.features.map(({ expression }) => valueOrNull(expression, event.row));
+    row.candidates.splice(index, isTie ? 1 : 0, { eventTimeUs, createdAtUs, partition, offset, values });
+  }
+
+  #encode(row: LatestRow): Uint8Array {
+    const writer = new ByteWriter(64 + this.features.length * 9);
+    writer.u8(latestRowFormat);
+    row.applied.write(writer);
+    writer.zigzag(row.settledUs);
+    writer.varint(row.candidates.length);
+    for (const candidate of row.candidates) {
+      writer.zigzag(candidate.eventTimeUs - row.settledUs);
+      writer.zigzag(candidate.createdAtUs - candidate.eventTimeUs);
+      writer.varint(candidate.partition + 1);
+      writer.varint(candidate.offset);
+      for (let first = 0; first < this.features.length; first += 8) {
+        let bits = 0;
+        for (let bit = 0; bit < 8; bit++) if ((candidate.values[first + bit] ?? null) !== null) bits |= 1 << bit;
+        writer.u8(bits);
+      }
+      for (let index = 0; index < this.features.length; index++) {
+        const value = candidate.values[index] ?? null;
+        const type = this.features[index]?.type;
+        if (value !== null && type !== undefined) writeScalar(writer, type, value);
+      }
+    }
+    return writer.finish();
+  }
+
+  #decode(bytes: Uint8Array | undefined): LatestRow {
+    if (bytes === undefined) {
+      return { applied: new AppliedPositions(), settledUs: Number.NEGATIVE_INFINITY, candidates: [] };
+    }
+    const reader = new ByteReader(bytes);
+    const format = reader.u8();
+    if (format !== latestRowFormat) throw new RowCorruptError(`format ${format} where ${latestRowFormat} belongs`);
+    const applied = AppliedPositions.read(reader);
+    const settledUs = reader.zigzag();
+    const candidates: Candidate[] = [];
+    for (let count = reader.varint(); count > 0; count--) {
+      const eventTimeUs = settledUs + reader.zigzag();
+      const createdAtUs = eventTimeUs + reader.zigzag();
+      const partition = reader.varint() - 1;
+      const offset = reader.varint();
+      const bitmap = reader.raw(Math.ceil(this.features.length / 8));
+      const values = this.features.map(({ type }, index) =>
+        (((bitmap[index >> 3] ?? 0) >> (index & 7)) & 1) === 1 ? readScalar(reader, type) : null,
+      );
+      candidates.push({ eventTimeUs, createdAtUs, partition, offset, values });
+    }
+    if (!reader.done) throw new RowCorruptError("bytes are left over");
+    return { applied, settledUs, candidates };
+  }
+}

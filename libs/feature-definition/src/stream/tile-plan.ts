@@ -1,0 +1,100 @@
+import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
+import { MillraceError, Reason } from "@millrace/errors";
+import type { AggregateView, CompiledAggregate, CompiledExpression } from "../compiled.ts";
+import { type PartialKind, partialKind } from "./partial.ts";
+
+/** One kind of partial over one expression, shared by all aggregates that can be read from it. */
+export interface TileSlot {
+  readonly kind: PartialKind;
+  readonly inputType: ValueType;
+  /** Undefined: every event counts, whatever its values. */
+  readonly of: CompiledExpression | undefined;
+  readonly windows: readonly Window[];
+}
+
+export interface Window {
+  readonly windowUs: number;
+  readonly hopUs: number;
+}
+
+/** One aggregate of the view: which slot it reads, over which window. */
+export interface PlannedAggregate extends Window {
+  readonly aggregate: CompiledAggregate;
+  readonly slot: number;
+}
+
+/** How finely tiles are cut at one age. */
+export interface TileLevel {
+  readonly sizeUs: number;
+  /** The windows that may cut a tile of this level: those with this hop or a finer one. */
+  readonly windows: readonly Window[];
+}
+
+/** How the tiles of an aggregate view are laid out: slots, and levels from the finest to the coarsest. */
+export interface TilePlan {
+  readonly slots: readonly TileSlot[];
+  readonly aggregates: readonly PlannedAggregate[];
+  readonly levels: readonly TileLevel[];
+}
+
+/** Thrown when an aggregate function is not kept online yet. */
+export class AggregateNotStreamedError extends MillraceError {
+  constructor(view: string, aggregate: CompiledAggregate) {
+    const name = AggregateFunctionName[aggregate.function] ?? `function ${aggregate.function}`;
+    super(
+      "UNIMPLEMENTED",
+      Reason.UNIMPLEMENTED,
+      `${view}.${aggregate.name} uses ${name}, which is not kept online yet. Use one of COUNT, SUM, MEAN, MIN, MAX, LAST, FIRST, STDDEV and VARIANCE, or set online: false.`,
+      { resource: { kind: "feature", name: `${view}.${aggregate.name}` } },
+    );
+  }
+}
+
+const AggregateFunctionName: Readonly<Record<number, string>> = Object.fromEntries(
+  Object.entries(AggregateFunction).map(([name, number]) => [number, name]),
+);
+
+/**
+ * Plans the tiles of a view. The levels are made so that each level's tiles divide the next one's: level i is the
+ * greatest common divisor of the i-th hop and all coarser ones. With hops of 5 min, 1 h and 1 d these are the hops.
+ * @throws AggregateNotStreamedError
+ */
+export function planTiles(view: AggregateView): TilePlan {
+  const slots = new Map<string, { slot: Omit<TileSlot, "windows">; windows: Window[]; index: number }>();
+  const aggregates = view.aggregates.map((aggregate): PlannedAggregate => {
+    const inputType = aggregate.of?.type ?? ValueType.INT64;
+    const kind = partialKind(aggregate.function, inputType);
+    if (kind === undefined) throw new AggregateNotStreamedError(view.name, aggregate);
+    const window = { windowUs: Number(aggregate.windowUs), hopUs: Number(aggregate.hopUs) };
+    const id = `${kind} ${inputType} ${aggregate.of?.text ?? ""}`;
+    const entry = slots.get(id) ?? { slot: { kind, inputType, of: aggregate.of }, windows: [], index: slots.size };
+    slots.set(id, entry);
+    entry.windows.push(window);
+    return { aggregate, slot: entry.index, ...window };
+  });
+  const hops = [...new Set(aggregates.map((aggregate) => aggregate.hopUs))].sort((a, b) => a - b);
+  const levels = hops.map((hop, index): TileLevel => {
+    return {
+      sizeUs: hops.slice(index).reduce(greatestCommonDivisor),
+      windows: aggregates.filter((aggregate) => aggregate.hopUs <= hop),
+    };
+  });
+  return { slots: [...slots.values()].map(({ slot, windows }) => ({ ...slot, windows })), aggregates, levels };
+}
+
+/** The largest multiple of `step` that is not above `timeUs`: floor towards −∞, exact for whole numbers below 2^53. */
+export function floorTo(timeUs: number, step: number): number {
+  return Math.floor(timeUs / step) * step;
+}
+
+/** The earliest time that any of the windows can still see, asked at `settledUs` or later. */
+export function tailOf(windows: readonly Window[], settledUs: number): number {
+  let tail = Number.POSITIVE_INFINITY;
+  for (const { windowUs, hopUs } of windows) tail = Math.min(tail, floorTo(settledUs - windowUs, hopUs));
+  return tail;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}

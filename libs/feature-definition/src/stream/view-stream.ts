@@ -1,0 +1,42 @@
+import type { FeatureStatus, ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import type { CompiledView, Scalar } from "../compiled.ts";
+import type { SourceEvent } from "./source-event.ts";
+
+/** The values of one view for one entity at one time. */
+export interface ServedRow {
+  readonly statuses: readonly FeatureStatus[];
+  readonly values: readonly Scalar[];
+  /** Event time of the newest row behind each value, in microseconds; 0 where there is none. */
+  readonly eventTimesUs: readonly number[];
+}
+
+/** Worst and typical size of a view's row. */
+export interface RowSize {
+  readonly typicalBytes: number;
+  readonly worstBytes: number;
+}
+
+/** What the stream path does with one view: fold events into the bytes of a row, and serve values from them. */
+export interface ViewStream {
+  readonly view: CompiledView;
+  /** In the order of the view. */
+  readonly features: readonly { readonly name: string; readonly type: ValueType }[];
+  /**
+   * Takes events of one entity into its row; each counts once, however often it comes. All events of a partition must
+   * come in the order of their offsets. Answers the new bytes, or undefined where nothing changes.
+   */
+  fold(row: Uint8Array | undefined, events: readonly SourceEvent[]): Uint8Array | undefined;
+  /**
+   * The values at a time, from the bytes of the row.
+   * @param atUs undefined: now, and never before what the row knows. @throws TimeInThePastError
+   */
+  serve(row: Uint8Array | undefined, atUs: number | undefined, options: ServeOptions): ServedRow;
+  size(): RowSize;
+}
+
+export interface ServeOptions {
+  /** The present, in microseconds. */
+  readonly nowUs: number;
+  /** Gives values that are OUTSIDE_MAX_AGE, with that status. */
+  readonly withExpiredValues: boolean;
+}
