@@ -1,1 +1,25 @@
-export {};
+/**
+ * The model package: an OCI artifact that carries all that the consumers of a model need.
+ *
+ *     const store = await openModelStore("oci:./models");
+ *     const { digest } = await store.push("flight_delay", { manifest, model, baseline, golden, card }, ["candidate"]);
+ *     const pulled = await store.pull(`flight_delay@${digest}`);
+ *     console.log(pulled.manifest.name, (await pulled.model()).byteLength);
+ *     await store.close();
+ */
+export { checkSchema, type ServedField } from "./check-schema.ts";
+export { type Digest, digestOf, isDigest } from "./digest.ts";
+export { FolderUnusableError } from "./layout/folder-unusable-error.ts";
+export { type ModelPackageReader, ModelStore, type ResolvedPackage } from "./model-store.ts";
+export { openModelStore } from "./open-model-store.ts";
+export type { PackageContent, PackagePart } from "./package-content.ts";
+export { PackageContentInvalidError } from "./package-content-invalid-error.ts";
+export { PackageCorruptError } from "./package-corrupt-error.ts";
+export { PackageMalformedError } from "./package-malformed-error.ts";
+export { type PackageReference, parsePackageReference } from "./package-reference.ts";
+export { PackageTooLargeError } from "./package-too-large-error.ts";
+export { PackageUnknownError } from "./package-unknown-error.ts";
+export { ReferenceInvalidError } from "./reference-invalid-error.ts";
+export { RegistryUnavailableError } from "./registry-unavailable-error.ts";
+export { SchemaMismatchError } from "./schema-mismatch-error.ts";
+export { StoreUrlInvalidError } from "./store-url-invalid-error.ts";

@@ -1,0 +1,13 @@
+import { createHash } from "node:crypto";
+
+/** `sha256:` and 64 lower-case hexadecimal digits: the only digest algorithm that packages use. */
+export type Digest = `sha256:${string}`;
+
+const form = /^sha256:[0-9a-f]{64}$/;
+
+export const isDigest = (text: string): text is Digest => form.test(text);
+
+export const digestOf = (bytes: Uint8Array): Digest => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+
+/** The digest's hexadecimal part: the blob's file name in a layout. */
+export const hexOf = (digest: Digest): string => digest.slice("sha256:".length);

@@ -1,0 +1,19 @@
+/** Media types and annotations of the OCI image specification and of the CNCF model specification that a package uses. */
+export const mediaTypes = {
+  manifest: "application/vnd.oci.image.manifest.v1+json",
+  index: "application/vnd.oci.image.index.v1+json",
+  artifact: "application/vnd.cncf.model.manifest.v1+json",
+  config: "application/vnd.cncf.model.config.v1+json",
+  weight: "application/vnd.cncf.model.weight.v1.raw",
+  weightConfig: "application/vnd.cncf.model.weight.config.v1.raw",
+  doc: "application/vnd.cncf.model.doc.v1.raw",
+} as const;
+
+export const annotations = {
+  /** Where the file lies within the package. */
+  filePath: "org.cncf.model.filepath",
+  /** What general OCI tools name the file by. */
+  title: "org.opencontainers.image.title",
+  /** In the index of a layout: the tag. */
+  referenceName: "org.opencontainers.image.ref.name",
+} as const;

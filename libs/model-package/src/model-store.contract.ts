@@ -1,0 +1,167 @@
+import { equals } from "@bufbuild/protobuf";
+import { BaselineSchema, GoldenSchema, ModelPackageSchema } from "@millrace/contracts/millrace/model/v1/model_package";
+import { MillraceError, reasonName } from "@millrace/errors";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { ModelStore } from "./model-store.ts";
+import { samplePackage } from "./sample-package.fixture.ts";
+
+/** Opens and breaks a store for the contract. Each `open` after `reset` sees an empty store. */
+export interface ModelStoreHarness {
+  reset(): Promise<void>;
+  open(): Promise<ModelStore>;
+  /** Changes one byte of a stored blob, as a failing disk does. */
+  damage(repository: string, digest: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+const absent = `sha256:${"0".repeat(64)}`;
+
+/** What every model store does, whatever it keeps its packages in. */
+export const modelStoreContract = (kind: string, harness: ModelStoreHarness): void => {
+  describe(`a model store in ${kind}`, () => {
+    let store: ModelStore;
+
+    beforeEach(async () => {
+      await harness.reset();
+      store = await harness.open();
+    });
+    afterEach(async () => {
+      await store.close();
+      await harness.close();
+    });
+
+    describe("a pushed package", () => {
+      test("comes back part by part", async () => {
+        const content = samplePackage();
+        const { digest } = await store.push("flight_delay", content, ["candidate"]);
+        const pulled = await store.pull(`flight_delay@${digest}`);
+        const [baseline, golden] = [await pulled.baseline(), await pulled.golden()];
+        expect(pulled.reference).toBe(`flight_delay@${digest}`);
+        expect(equals(ModelPackageSchema, pulled.manifest, content.manifest)).toBe(true);
+        expect(Buffer.from(await pulled.model())).toEqual(Buffer.from(content.model));
+        expect(baseline !== undefined && equals(BaselineSchema, baseline, content.baseline)).toBe(true);
+        expect(golden !== undefined && equals(GoldenSchema, golden, content.golden)).toBe(true);
+        expect(await pulled.card()).toBe(content.card);
+      });
+
+      test("is found by tag, by digest and by its whole URL", async () => {
+        const { digest } = await store.push("team/flight_delay", samplePackage(), ["candidate"]);
+        const expected = { repository: "team/flight_delay", digest };
+        expect(await store.resolve("team/flight_delay:candidate")).toEqual(expected);
+        expect(await store.resolve(`team/flight_delay@${digest}`)).toEqual(expected);
+        expect(await store.resolve(`${store.url}/team/flight_delay:candidate`)).toEqual(expected);
+        expect(await store.resolve(`${store.url}/team/flight_delay@${digest}`)).toEqual(expected);
+      });
+
+      test("has no part that it was pushed without", async () => {
+        const { manifest, model } = samplePackage();
+        const { digest } = await store.push("bare", { manifest, model });
+        const pulled = await store.pull(`bare@${digest}`, ["baseline"]);
+        expect([await pulled.baseline(), await pulled.golden(), await pulled.card()]).toEqual([
+          undefined,
+          undefined,
+          undefined,
+        ]);
+      });
+
+      test("has the same digest when it is pushed again, and both tags", async () => {
+        const first = await store.push("flight_delay", samplePackage(), ["a"]);
+        const second = await store.push("flight_delay", samplePackage(), ["b"]);
+        expect(second).toEqual(first);
+        expect(await store.tags("flight_delay")).toEqual(["a", "b"]);
+      });
+
+      test("may be larger than one chunk of an upload", async () => {
+        const model = new Uint8Array(40 * 1024 ** 2);
+        for (let index = 0; index < model.length; index += 4099) {
+          model[index] = index % 251;
+        }
+        const { digest } = await store.push("large", samplePackage({ model }), []);
+        const pulled = await (await store.pull(`large@${digest}`)).model();
+        expect(Buffer.compare(pulled, model)).toBe(0);
+      });
+    });
+
+    describe("a tag", () => {
+      test("moves to the package that was pushed last, and the older one stays", async () => {
+        const old = await store.push("flight_delay", samplePackage(), ["candidate"]);
+        const young = await store.push("flight_delay", samplePackage({ card: "another" }), ["candidate"]);
+        expect(await store.resolve("flight_delay:candidate")).toMatchObject(young);
+        expect(await store.resolve(`flight_delay@${old.digest}`)).toMatchObject(old);
+      });
+
+      test("is put on a package that is there already", async () => {
+        const { digest } = await store.push("flight_delay", samplePackage());
+        expect(await store.tags("flight_delay")).toEqual([]);
+        await store.tag("flight_delay", digest, "production");
+        expect(await store.resolve("flight_delay:production")).toEqual({ repository: "flight_delay", digest });
+      });
+
+      test("is refused for a package that is not there", async () => {
+        await store.push("flight_delay", samplePackage());
+        await expectReason(store.tag("flight_delay", absent, "production"), "PACKAGE_UNKNOWN", "NOT_FOUND");
+      });
+    });
+
+    describe("what is not there", () => {
+      test("is a PACKAGE_UNKNOWN, be it repository, tag or digest", async () => {
+        await store.push("flight_delay", samplePackage(), ["candidate"]);
+        for (const reference of ["nothing:candidate", "flight_delay:nothing", `flight_delay@${absent}`]) {
+          await expectReason(store.pull(reference), "PACKAGE_UNKNOWN", "NOT_FOUND");
+        }
+        expect(await store.tags("nothing")).toEqual([]);
+      });
+    });
+
+    describe("a damaged blob", () => {
+      test("is refused by name, and mended by pushing again", async () => {
+        const content = samplePackage();
+        const { digest } = await store.push("flight_delay", content);
+        const { digestOf } = await import("./digest.ts");
+        const blob = digestOf(content.model);
+        await harness.damage("flight_delay", blob);
+        const pulled = await store.pull(`flight_delay@${digest}`);
+        const error = await expectReason(pulled.model(), "PACKAGE_CORRUPT", "DATA_LOSS");
+        expect(error.message).toContain(blob);
+      });
+
+      test("is refused where it is the manifest", async () => {
+        const { digest } = await store.push("flight_delay", samplePackage());
+        await harness.damage("flight_delay", digest);
+        await expectReason(store.pull(`flight_delay@${digest}`), "PACKAGE_CORRUPT", "DATA_LOSS");
+      });
+    });
+
+    test("a malformed name is refused before anything is asked", async () => {
+      for (const reference of [
+        "",
+        "flight_delay",
+        "Flight:1",
+        "../x:1",
+        "a@sha256:12",
+        "blobs:1",
+        "oci://elsewhere/a:1",
+      ]) {
+        await expectReason(store.resolve(reference), "FIELD_INVALID", "INVALID_ARGUMENT");
+      }
+    });
+
+    test("many pushes at once lose no tag", async () => {
+      const names = Array.from({ length: 12 }, (_, index) => `t${String(index).padStart(2, "0")}`);
+      await Promise.all(names.map((tag) => store.push("flight_delay", samplePackage({ card: tag }), [tag])));
+      expect(await store.tags("flight_delay")).toEqual(names);
+    });
+  });
+};
+
+const expectReason = async (call: Promise<unknown>, reason: string, code: string): Promise<MillraceError> => {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof MillraceError)) {
+    throw new Error(`A MillraceError ${reason} was expected, not ${error}`, { cause: error });
+  }
+  expect([reasonName(error.reason), error.code]).toEqual([reason, code]);
+  return error;
+};

@@ -1,0 +1,143 @@
+import type { ArtifactStore, EncodedManifest } from "../artifact-store.ts";
+import type { Descriptor } from "../descriptor.ts";
+import { type Digest, digestOf, isDigest } from "../digest.ts";
+import { mediaTypes } from "../media-types.ts";
+import { sizeLimits } from "../package-content.ts";
+import { PackageCorruptError } from "../package-corrupt-error.ts";
+import { downloadBlob } from "./download-blob.ts";
+import { readLimited } from "./read-limited.ts";
+import { parseRegistryUrl } from "./registry-address.ts";
+import { RegistryClient } from "./registry-client.ts";
+import { uploadBlob } from "./upload-blob.ts";
+
+/**
+ * Artifacts in an OCI registry, by the distribution API. The registry keeps manifests and tags whole by itself; blobs
+ * are sent before the manifest that names them.
+ *
+ * @throws StoreUrlInvalidError
+ */
+export const openRegistryStore = (url: string): ArtifactStore => new RegistryStore(url);
+
+const tagPageLimitBytes = 4 * 1024 ** 2;
+/** Many registries name no digest where the Accept header lacks the manifest's own type. */
+const acceptManifest = { accept: `${mediaTypes.manifest}, ${mediaTypes.index}` };
+
+class RegistryStore implements ArtifactStore {
+  readonly url: string;
+  readonly #prefix: string;
+  readonly #client: RegistryClient;
+
+  constructor(url: string) {
+    const address = parseRegistryUrl(url);
+    this.#prefix = address.prefix;
+    this.url = `oci://${address.host}${address.prefix === "" ? "" : `/${address.prefix}`}`;
+    this.#client = new RegistryClient(address);
+  }
+
+  async resolveTag(repository: string, tag: string, signal?: AbortSignal): Promise<Digest | undefined> {
+    const name = this.#name(repository);
+    const call = { target: `/v2/${name}/manifests/${tag}`, repository: name, headers: acceptManifest, signal };
+    const head = await this.#client.send({ ...call, method: "HEAD", accept: [200, 404] });
+    await head.body.dump();
+    const digest = head.header("docker-content-digest") ?? "";
+    if (head.status === 404 || isDigest(digest)) {
+      return head.status === 404 || !isDigest(digest) ? undefined : digest;
+    }
+    // A registry need not send the header: then the digest is that of the bytes.
+    const answer = await this.#client.send({ ...call, method: "GET", accept: [200, 404] });
+    if (answer.status === 404) {
+      await answer.body.dump();
+      return undefined;
+    }
+    return digestOf(await readLimited(`The manifest ${repository}:${tag}`, answer.body, sizeLimits.manifest));
+  }
+
+  async readManifest(
+    repository: string,
+    digest: Digest,
+    limitBytes: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    const name = this.#name(repository);
+    const answer = await this.#client.send({
+      method: "GET",
+      target: `/v2/${name}/manifests/${digest}`,
+      repository: name,
+      headers: acceptManifest,
+      accept: [200, 404],
+      signal,
+    });
+    if (answer.status === 404) {
+      await answer.body.dump();
+      return undefined;
+    }
+    const bytes = await readLimited(`The manifest ${repository}@${digest}`, answer.body, limitBytes);
+    const actual = digestOf(bytes);
+    if (actual !== digest) {
+      throw new PackageCorruptError(`${repository}@${digest}`, digest, actual);
+    }
+    return bytes;
+  }
+
+  readBlob(repository: string, blob: Descriptor, signal?: AbortSignal): Promise<Uint8Array | undefined> {
+    return downloadBlob(this.#client, this.#name(repository), blob, signal);
+  }
+
+  writeBlob(repository: string, blob: Descriptor, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
+    return uploadBlob(this.#client, this.#name(repository), blob, bytes, signal);
+  }
+
+  async writeManifest(
+    repository: string,
+    { descriptor, bytes }: EncodedManifest,
+    tags: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const name = this.#name(repository);
+    for (const reference of [descriptor.digest, ...tags]) {
+      const answer = await this.#client.send({
+        method: "PUT",
+        target: `/v2/${name}/manifests/${reference}`,
+        repository: name,
+        headers: { "content-type": descriptor.mediaType },
+        body: bytes,
+        accept: [201],
+        signal,
+      });
+      await answer.body.dump();
+    }
+  }
+
+  async tags(repository: string, signal?: AbortSignal): Promise<string[]> {
+    const name = this.#name(repository);
+    const tags: string[] = [];
+    let target: string | URL | undefined = `/v2/${name}/tags/list?n=1000`;
+    while (target !== undefined) {
+      const answer = await this.#client.send({ method: "GET", target, repository: name, accept: [200, 404], signal });
+      if (answer.status === 404) {
+        await answer.body.dump();
+        return [];
+      }
+      const page: unknown = JSON.parse(
+        new TextDecoder().decode(await readLimited("A page of tags", answer.body, tagPageLimitBytes)),
+      );
+      tags.push(...tagsOf(page));
+      const next = /<([^>]+)>\s*;\s*rel="?next"?/.exec(answer.header("link") ?? "")?.[1];
+      target = next === undefined ? undefined : new URL(next, answer.url);
+    }
+    return tags.sort();
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  #name(repository: string): string {
+    return this.#prefix === "" ? repository : `${this.#prefix}/${repository}`;
+  }
+}
+
+const tagsOf = (page: unknown): string[] => {
+  const tags = typeof page === "object" && page !== null && "tags" in page ? page.tags : undefined;
+  return Array.isArray(tags) ? tags.filter((tag): tag is string => typeof tag === "string") : [];
+};
