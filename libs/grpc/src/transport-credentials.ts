@@ -17,6 +17,8 @@ export interface ClientTls {
   /** The client's own certificate and key, where the server asks for one. */
   readonly certificateFile?: string | undefined;
   readonly privateKeyFile?: string | undefined;
+  /** False takes any certificate: only for a process that asks its own port. */
+  readonly verifyServer?: boolean | undefined;
 }
 
 /** @throws CannotListenError where a file cannot be read or is no PEM. */
@@ -38,6 +40,7 @@ export const channelCredentials = (tls: ClientTls | undefined): ChannelCredentia
     tls.caFile === undefined ? null : readPem(tls.caFile),
     tls.privateKeyFile === undefined ? null : readPem(tls.privateKeyFile),
     tls.certificateFile === undefined ? null : readPem(tls.certificateFile),
+    tls.verifyServer === false ? { rejectUnauthorized: false, checkServerIdentity: () => undefined } : {},
   );
 };
 

@@ -1,0 +1,68 @@
+import type { CallObserver, ObservedMethod } from "@millrace/grpc";
+import { Counter, Histogram, type Registry } from "prom-client";
+
+/**
+ * Counts calls and their time under the names of go-grpc-prometheus: `grpc_server_started_total`,
+ * `grpc_server_handled_total` (with `grpc_code`) and `grpc_server_handling_seconds`.
+ */
+export const callMetrics = (registry: Registry): CallObserver => {
+  const labelNames = ["grpc_type", "grpc_service", "grpc_method"] as const;
+  const started = new Counter({
+    name: "grpc_server_started_total",
+    help: "Calls that the server began to answer.",
+    labelNames,
+    registers: [registry],
+  });
+  const handled = new Counter({
+    name: "grpc_server_handled_total",
+    help: "Calls that ended, by their status.",
+    labelNames: [...labelNames, "grpc_code"],
+    registers: [registry],
+  });
+  const seconds = new Histogram({
+    name: "grpc_server_handling_seconds",
+    help: "Time from a call's first byte to its status.",
+    labelNames,
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [registry],
+  });
+  const labelled = new Map<ObservedMethod, MethodSeries>();
+  const seriesOf = (method: ObservedMethod): MethodSeries => {
+    let series = labelled.get(method);
+    if (series === undefined) {
+      const labels = { grpc_type: method.type, grpc_service: method.service, grpc_method: method.name };
+      series = { labels, started: started.labels(labels), seconds: seconds.labels(labels), handled: new Map() };
+      labelled.set(method, series);
+    }
+    return series;
+  };
+  return {
+    started: (method) => seriesOf(method).started.inc(),
+    handled: (method, _call, code, took) => {
+      const series = seriesOf(method);
+      let counter = series.handled.get(code);
+      if (counter === undefined) {
+        counter = handled.labels({ ...series.labels, grpc_code: grpcCode(code) });
+        series.handled.set(code, counter);
+      }
+      counter.inc();
+      series.seconds.observe(took);
+    },
+  };
+};
+
+interface MethodSeries {
+  readonly labels: Record<"grpc_type" | "grpc_service" | "grpc_method", string>;
+  readonly started: Counter.Internal;
+  readonly seconds: Histogram.Internal<"grpc_type" | "grpc_service" | "grpc_method">;
+  readonly handled: Map<string, Counter.Internal>;
+}
+
+/** `NOT_FOUND` as `NotFound`, the form that go-grpc-prometheus uses. */
+const grpcCode = (code: string): string =>
+  code === "OK"
+    ? code
+    : code
+        .split("_")
+        .map((word) => `${word[0]}${word.slice(1).toLowerCase()}`)
+        .join("");
