@@ -10,6 +10,8 @@ export {
   QueueFullError,
   type Take,
 } from "./dynamic-batching.ts";
+export { ModelFailedError } from "./model-failed-error.ts";
+export { ModelInvalidError } from "./model-invalid-error.ts";
 export { Slab } from "./slab.ts";
 export { byteCount, elementCount, type Tensor, type TensorSpec } from "./tensor.ts";
 export { TensorInvalidError } from "./tensor-invalid-error.ts";

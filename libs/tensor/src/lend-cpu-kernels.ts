@@ -24,6 +24,8 @@ interface Store {
 export const lendCpuKernels = (tf: typeof tensorflow): void => {
   const own = new Set(tf.getKernelsForBackend("wasm").map(({ kernelName }) => kernelName));
   const cpu = new MathBackendCPU();
+  // On its first use it advises, on standard error, to install a native backend.
+  Reflect.set(cpu, "firstUse", false);
   for (const { kernelName, kernelFunc } of tf.getKernelsForBackend("cpu")) {
     if (own.has(kernelName) || !wantedKernels.includes(kernelName)) {
       continue;

@@ -1,28 +1,17 @@
-import { MillraceError, Reason } from "@millrace/errors";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { decodeStrings, encodeStrings } from "./bytes-elements.ts";
 import { checkTensor } from "./check-tensor.ts";
 import type { Datatype } from "./datatype.ts";
 import { hideFloat16Array } from "./hide-float16-array.ts";
+import { ModelFailedError } from "./model-failed-error.ts";
+import { ModelInvalidError } from "./model-invalid-error.ts";
 import { elementCount, type Tensor, type TensorSpec } from "./tensor.ts";
 import { TensorInvalidError } from "./tensor-invalid-error.ts";
 import { bytesOf, typedView } from "./typed-view.ts";
 
+export { ModelFailedError, ModelInvalidError };
+
 hideFloat16Array(() => new OrtTensor("float32", new Float32Array(1)));
-
-/** Thrown when a model file cannot be loaded, or has an input or output that no tensor of ours can carry. */
-export class ModelInvalidError extends MillraceError {
-  constructor(message: string, cause?: unknown) {
-    super("FAILED_PRECONDITION", Reason.MODEL_INVALID, message, { cause });
-  }
-}
-
-/** Thrown when a model fails while it runs. The runtime's own words are the cause: they are logged and go no further. */
-export class ModelFailedError extends MillraceError {
-  constructor(message: string, cause?: unknown) {
-    super("INTERNAL", Reason.MODEL_FAILED, message, { cause });
-  }
-}
 
 export interface OnnxSessionOptions {
   /** Threads that one run may use. Default 1: models share the machine, and scale by workers. */

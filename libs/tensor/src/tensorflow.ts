@@ -83,7 +83,7 @@ const openWasm = async (why: string): Promise<TensorflowBackend> => {
 
 /** What the native backend says of itself; not part of tfjs's types. */
 interface NativeBackend {
-  readonly isUsingGPUDevice: boolean;
+  readonly isUsingGpuDevice: boolean;
   readonly binding: { readonly TF_Version: string };
 }
 
@@ -102,7 +102,7 @@ const openNative = async (wanted: TensorflowChoice): Promise<TensorflowBackend> 
   await tf.ready();
   const native = tf.backend() as unknown as NativeBackend;
   const version = native.binding.TF_Version;
-  if (native.isUsingGPUDevice) {
+  if (native.isUsingGpuDevice) {
     if (wanted === "native-cpu") {
       throw new BackendUnavailableError(
         wanted,

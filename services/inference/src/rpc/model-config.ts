@@ -1,0 +1,60 @@
+import type { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
+import { DataType, ModelInstanceGroup_Kind } from "@millrace/contracts/inference/model_config";
+import type { Unary } from "@millrace/grpc";
+import type { Datatype, TensorSpec } from "@millrace/tensor";
+import type { ModelRoster } from "../serving/model-roster.ts";
+import { platform } from "./model-metadata.ts";
+
+/** How a model really runs, as Triton's model configuration. Dimensions are without the batch where there is one. */
+export const modelConfig =
+  (roster: ModelRoster): Unary<typeof GRPCInferenceService.method.modelConfig> =>
+  async ({ name, version }) => {
+    const served = roster.find(name, version);
+    const { lane } = served;
+    const { batched } = lane;
+    const { maxBatchSize, maxQueueDelayMs, maxQueueSize } = lane.options;
+    const tensor = (spec: TensorSpec) => ({
+      name: spec.name,
+      dataType: dataTypes[spec.datatype],
+      dims: (batched ? spec.shape.slice(1) : spec.shape).map(BigInt),
+    });
+    return {
+      config: {
+        name,
+        platform,
+        backend: "onnxruntime",
+        maxBatchSize: batched ? maxBatchSize : 0,
+        input: served.inputs.map(tensor),
+        output: served.outputs.map(tensor),
+        instanceGroup: [{ name, kind: ModelInstanceGroup_Kind.CPU, count: lane.instances.length }],
+        ...(batched
+          ? {
+              schedulingChoice: {
+                case: "dynamicBatching" as const,
+                value: {
+                  maxQueueDelayMicroseconds: BigInt(Math.round(maxQueueDelayMs * 1000)),
+                  preserveOrdering: false,
+                  defaultQueuePolicy: { maxQueueSize },
+                },
+              },
+            }
+          : {}),
+      },
+    };
+  };
+
+const dataTypes: Readonly<Record<Datatype, DataType>> = {
+  BOOL: DataType.TYPE_BOOL,
+  UINT8: DataType.TYPE_UINT8,
+  UINT16: DataType.TYPE_UINT16,
+  UINT32: DataType.TYPE_UINT32,
+  UINT64: DataType.TYPE_UINT64,
+  INT8: DataType.TYPE_INT8,
+  INT16: DataType.TYPE_INT16,
+  INT32: DataType.TYPE_INT32,
+  INT64: DataType.TYPE_INT64,
+  FP16: DataType.TYPE_FP16,
+  FP32: DataType.TYPE_FP32,
+  FP64: DataType.TYPE_FP64,
+  BYTES: DataType.TYPE_STRING,
+};

@@ -1,0 +1,41 @@
+import type { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
+import type { Unary } from "@millrace/grpc";
+import type { CountedTime } from "../execution/model-statistics.ts";
+import type { ModelRoster } from "../serving/model-roster.ts";
+import type { ServedVersion } from "../serving/served-version.ts";
+
+/** What a model has done since it was loaded; all models where none is named. */
+export const modelStatistics =
+  (roster: ModelRoster): Unary<typeof GRPCInferenceService.method.modelStatistics> =>
+  async ({ name, version }) => ({
+    modelStats: (name === "" ? roster.served() : [roster.find(name, version)]).map(statisticsOf),
+  });
+
+const statisticsOf = ({ name, version, lane: { statistics }, memoryBytes }: ServedVersion) => ({
+  name,
+  version,
+  lastInference: BigInt(statistics.lastInferenceMs),
+  inferenceCount: BigInt(statistics.inferences),
+  executionCount: BigInt(statistics.executions),
+  inferenceStats: {
+    success: duration(statistics.success),
+    fail: duration(statistics.fail),
+    queue: duration(statistics.queue),
+    computeInput: duration(statistics.input),
+    computeInfer: duration(statistics.infer),
+    computeOutput: duration(statistics.output),
+    cacheHit: duration({ count: 0, ns: 0 }),
+    cacheMiss: duration({ count: 0, ns: 0 }),
+  },
+  batchStats: [...statistics.batches]
+    .sort(([a], [b]) => a - b)
+    .map(([rows, { input, infer, output }]) => ({
+      batchSize: BigInt(rows),
+      computeInput: duration(input),
+      computeInfer: duration(infer),
+      computeOutput: duration(output),
+    })),
+  memoryUsage: [{ type: "CPU", id: 0n, byteSize: BigInt(memoryBytes) }],
+});
+
+const duration = ({ count, ns }: CountedTime) => ({ count: BigInt(count), ns: BigInt(Math.round(ns)) });

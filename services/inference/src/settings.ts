@@ -1,0 +1,67 @@
+import { setting } from "@millrace/service-host";
+import { z } from "zod";
+
+/** Every setting of the inference service beside the host's own. The table in the README is printed from it. */
+export const settings = {
+  models: setting(
+    z.string().min(1).optional(),
+    "Folder of ONNX models to serve: `NAME.onnx`, or `NAME/1/model.onnx`. Needs no other service.",
+  ),
+  deploymentsFile: setting(
+    z.string().min(1).optional(),
+    "YAML file that declares what is served from the model store (a DeploymentDeclaration). It is watched.",
+  ),
+  deploymentsPollMs: setting(
+    z.coerce.number().int().min(50).default(500),
+    "How often the deployments file is looked at, in ms.",
+  ),
+  modelStoreUrl: setting(
+    z.string().min(1).default("oci:./.millrace/models"),
+    "Where model packages are: `oci:./folder` or `oci://registry/prefix`.",
+  ),
+  featureServingAddress: setting(
+    z.string().min(1).optional(),
+    "Address of feature-serving, for Predict. Without it models that read features are refused.",
+  ),
+  featureTimeoutMs: setting(
+    z.coerce.number().int().min(1).default(1000),
+    "Longest time that reading features may take, in ms; a deployment's share of the deadline may make it shorter.",
+  ),
+  eventLogUrl: setting(
+    z.string().min(1).optional(),
+    "Event log that predictions are written to: `log:./folder` or `kafka://host:port`. Without it none are logged.",
+  ),
+  predictionTopic: setting(z.string().min(1).default("predictions"), "Topic that predictions are written to."),
+  predictionPartitions: setting(
+    z.coerce.number().int().min(1).default(4),
+    "Partitions of the prediction topic, where this service makes it.",
+  ),
+  predictionBuffer: setting(
+    z.coerce.number().int().min(1).default(10_000),
+    "Most predictions that wait to be logged; more are dropped, and counted.",
+  ),
+  maxBatchSize: setting(
+    z.coerce.number().int().min(1).default(128),
+    "Most rows in one run, for models that say nothing else; 1 joins no requests.",
+  ),
+  maxQueueDelayMs: setting(
+    z.coerce.number().min(0).default(0),
+    "Longest time a lone request waits to be joined with others, in ms; 0 delays none.",
+  ),
+  maxQueueSize: setting(
+    z.coerce.number().int().min(1).default(4096),
+    "Most rows that wait for one model; more are refused with RESOURCE_EXHAUSTED.",
+  ),
+  maxRunTimeMs: setting(
+    z.coerce.number().int().min(1).default(30_000),
+    "Longest time one run may take before its worker counts as wedged, in ms.",
+  ),
+  instances: setting(
+    z.coerce.number().int().min(1).max(64).default(1),
+    "Workers for each model, each with its own copy of the weights.",
+  ),
+  intraOpThreads: setting(
+    z.coerce.number().int().min(1).max(256).default(1),
+    "Threads that one run of a model may use.",
+  ),
+};
