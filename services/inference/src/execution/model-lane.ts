@@ -1,6 +1,8 @@
 import { MillraceError, Reason } from "@millrace/errors";
 import {
+  type Batch,
   type BatchingOptions,
+  type CloseReason,
   DynamicBatching,
   ModelFailedError,
   type Queued,
