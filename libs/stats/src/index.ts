@@ -6,7 +6,32 @@ export {
   type WindowLength,
   windowLengths,
 } from "./calendar.ts";
+export { ComparisonInvalidError } from "./comparison-invalid-error.ts";
 export { EmptySampleError } from "./empty-sample-error.ts";
+export { type CategoryCounts, sharesOfCategories, sharesOfNumbers } from "./exact/binned-shares.ts";
+export { chiSquare, chiSquareSurvival } from "./exact/chi-square.ts";
+export {
+  type ColumnComparison,
+  type ComparedColumn,
+  type Comparison,
+  compareColumn,
+  summarizeComparison,
+  type Verdict,
+} from "./exact/compare-samples.ts";
+export {
+  type DriftScore,
+  type DriftTest,
+  defaultDriftTest,
+  driftTest,
+  driftTests,
+  type Sample,
+} from "./exact/drift-test.ts";
+export { jensenShannon } from "./exact/jensen-shannon.ts";
+export { kolmogorovSurvival } from "./exact/kolmogorov-distribution.ts";
+export { kolmogorovSmirnov, type TestResult } from "./exact/kolmogorov-smirnov.ts";
+export { populationStabilityIndex } from "./exact/population-stability-index.ts";
+export { twoProportionZ } from "./exact/two-proportion-z.ts";
+export { normedWasserstein, standardDeviation, wasserstein } from "./exact/wasserstein.ts";
 export { calibrator, fitIsotonic } from "./isotonic.ts";
 export { MetricHasNoValueError, type NoValueReason } from "./metric-has-no-value-error.ts";
 export { accuracy, f1, precision, recall } from "./metrics/decision-metrics.ts";
@@ -40,3 +65,14 @@ export { fitColumnLayout, type LayoutOptions } from "./profile/fit-column-layout
 export { PerformanceProfiler, SCORE_BINS, scoreBinOf } from "./profile/performance-profiler.ts";
 export { mergeProfiles, ProfileBuilder, type ProfileOptions } from "./profile/profile-builder.ts";
 export { seededRandom } from "./seeded-random.ts";
+export {
+  jensenShannonMeasure,
+  nullShareMeasure,
+  outOfRangeShareMeasure,
+  populationStabilityIndexMeasure,
+  type StreamedMeasure,
+  statusShareMeasure,
+  unseenShareMeasure,
+  wassersteinMeasure,
+} from "./streamed/column-measures.ts";
+export { type StreamedDistance, streamedWasserstein } from "./streamed/streamed-wasserstein.ts";
