@@ -35,11 +35,13 @@ const attempts = 4;
 const firstDelayMs = 200;
 const longestDelayMs = 10_000;
 const redirects = 5;
+/** 500 among them: registries answer it to a read that meets a write of the same blob. */
+const busyStatuses: readonly number[] = [429, 500, 502, 503, 504];
 const errorLimitBytes = 64 * 1024;
 
 /**
  * The HTTP side of a registry: authentication, redirects, retries, errors. Calls that did not get through, and answers
- * that ask to come again (429, 502, 503, 504), are repeated with growing pauses, unless the call forbids it.
+ * that may be others next time (429, 5xx), are repeated with growing pauses, unless the call forbids it.
  */
 export class RegistryClient {
   readonly #address: RegistryAddress;
@@ -75,7 +77,7 @@ export class RegistryClient {
       if (answer !== undefined && call.accept.includes(answer.status)) {
         return answer;
       }
-      const again = answer === undefined || [429, 502, 503, 504].includes(answer.status);
+      const again = answer === undefined || busyStatuses.includes(answer.status);
       if (answer !== undefined && !(again && attempt < last)) {
         throw await this.#error(call, answer);
       }

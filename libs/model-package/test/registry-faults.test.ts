@@ -1,0 +1,97 @@
+import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { expectReason } from "../src/model-store.contract.ts";
+import type { ModelStore } from "../src/model-store.ts";
+import { openModelStore } from "../src/open-model-store.ts";
+import { samplePackage } from "../src/sample-package.fixture.ts";
+import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
+import {
+  type DockerRegistry,
+  freePort,
+  hasProgram,
+  skipWithoutRegistry,
+  startDockerRegistry,
+} from "./docker-registry.ts";
+
+const mebibyte = 1024 ** 2;
+
+describe.skipIf(skipWithoutRegistry)("a registry behind a network that breaks", () => {
+  let registry: DockerRegistry;
+  let proxy: CuttingProxy;
+  let store: ModelStore;
+
+  beforeAll(async () => {
+    registry = await startDockerRegistry();
+  });
+  afterAll(() => registry.stop());
+  beforeEach(async () => {
+    proxy = await startCuttingProxy(registry.host);
+    store = await openModelStore(`oci://${proxy.host}`);
+  });
+  afterEach(async () => {
+    await store.close();
+    await proxy.close();
+  });
+
+  test("takes an upload that broke in the middle of a chunk", async () => {
+    const model = randomBytes(40 * mebibyte);
+    proxy.cutAfter("up", 20 * mebibyte);
+    const { digest } = await store.push("up", samplePackage({ model }), ["latest"]);
+    expect(proxy.cuts).toBe(1);
+    expect(Buffer.compare(await (await store.pull(`up@${digest}`)).model(), model)).toBe(0);
+  });
+
+  test("gives a download that broke in the middle", async () => {
+    const model = randomBytes(20 * mebibyte);
+    const { digest } = await store.push("down", samplePackage({ model }));
+    const pulled = await store.pull(`down@${digest}`);
+    proxy.cutAfter("down", 10 * mebibyte);
+    expect(Buffer.compare(await pulled.model(), model)).toBe(0);
+    expect(proxy.cuts).toBe(1);
+  });
+
+  test("takes a small blob whose upload broke", async () => {
+    proxy.cutAfter("up", 600);
+    await store.push("small", samplePackage(), ["latest"]);
+    expect(proxy.cuts).toBe(1);
+    await store.pull("small:latest", ["model", "baseline", "golden", "card"]);
+  });
+});
+
+describe("a registry that is not there", () => {
+  test("is REGISTRY_UNAVAILABLE and names the host", async () => {
+    const host = `127.0.0.1:${await freePort()}`;
+    const store = await openModelStore(`oci://${host}`);
+    const error = await expectReason(store.resolve("flight_delay:latest"), "REGISTRY_UNAVAILABLE", "UNAVAILABLE");
+    expect(error.message).toContain(host);
+    await store.close();
+  });
+
+  test("is not waited for once the caller gave up", async () => {
+    const store = await openModelStore(`oci://127.0.0.1:${await freePort()}`);
+    await expect(store.resolve("flight_delay:latest", AbortSignal.timeout(50))).rejects.toThrow(/timeout|aborted/i);
+    await store.close();
+  });
+});
+
+// `go install oras.land/oras/cmd/oras`: an independent reader of the artifact.
+describe.skipIf(!hasProgram("oras", "version"))("oras", () => {
+  test("reads a layout and writes every file by its name", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "millrace-oras-"));
+    const store = await openModelStore(`oci:${folder}/models`);
+    const content = samplePackage();
+    const { digest } = await store.push("flight_delay", content, ["candidate"]);
+    const layout = `${folder}/models/flight_delay`;
+    const resolved = execFileSync("oras", ["resolve", "--oci-layout", `${layout}:candidate`], { encoding: "utf8" });
+    execFileSync("oras", ["pull", "--oci-layout", `${layout}@${digest}`, "-o", `${folder}/out`], { stdio: "ignore" });
+    expect(resolved.trim()).toBe(digest);
+    expect(await readFile(`${folder}/out/README.md`, "utf8")).toBe(content.card);
+    expect(Buffer.compare(await readFile(`${folder}/out/model.onnx`), content.model)).toBe(0);
+    await store.close();
+    await rm(folder, { recursive: true });
+  });
+});
