@@ -75,4 +75,17 @@ export {
   unseenShareMeasure,
   wassersteinMeasure,
 } from "./streamed/column-measures.ts";
+export {
+  type CalibrationPoint,
+  calibrationCurve,
+  estimatedLogLoss,
+  estimatedRocAuc,
+  type PerformanceMeasure,
+  realizedBrier,
+  realizedCalibrationError,
+  realizedLogLoss,
+  realizedMae,
+  realizedRmse,
+  realizedRocAuc,
+} from "./streamed/performance-measures.ts";
 export { type StreamedDistance, streamedWasserstein } from "./streamed/streamed-wasserstein.ts";
