@@ -1,0 +1,7 @@
+import type { ViteUserConfig } from "vitest/config";
+
+// Vite resolves the packages of the workspace by itself, and reads no NODE_OPTIONS.
+const conditions = ["@millrace/source", "module", "node", "development|production"];
+
+/** What every package's tests have in common: packages are taken from their sources. */
+export const testSources: ViteUserConfig = { resolve: { conditions }, ssr: { resolve: { conditions } } };
