@@ -1,0 +1,106 @@
+import { spawnSync } from "node:child_process";
+import { globSync, readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { parseAllDocuments } from "yaml";
+import { checkSettingNames } from "./check-setting-names.ts";
+import { type ToolName, toolPath } from "./tools.ts";
+
+// `nx run deploy:validate`: everything that can be said of images, compose file and chart without an engine or a cluster.
+
+const root = join(import.meta.dirname, "../..");
+const chart = join(root, "deploy/helm/millrace");
+const schemas = join(root, "deploy/kubernetes-schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json");
+const kubernetesVersion = "1.37.2";
+let failed = false;
+
+const report = (what: string, problem: string | undefined): void => {
+  console.log(`${problem === undefined ? "ok    " : "FAILED"}  ${what}${problem === undefined ? "" : `\n${problem}`}`);
+  failed ||= problem !== undefined;
+};
+
+const run = (tool: ToolName, args: readonly string[], input = "") => {
+  const { status, stdout, stderr, error } = spawnSync(toolPath(tool), args, { input, encoding: "utf8" });
+  return { passed: status === 0, stdout, text: `${stdout}${stderr}${error?.message ?? ""}`.trim() };
+};
+
+const problemOf = ({ passed, text }: { passed: boolean; text: string }): string | undefined =>
+  passed ? undefined : text || "It failed without a word.";
+
+const dockerfiles = globSync("services/*/Dockerfile", { cwd: root }).sort();
+report(
+  `hadolint: ${dockerfiles.join(", ")}`,
+  problemOf(
+    run(
+      "hadolint",
+      dockerfiles.map((path) => join(root, path)),
+    ),
+  ),
+);
+
+const composeFile = join(root, "deploy/compose/compose.yaml");
+const compose = run("compose", [composeFile]);
+report(`compose: ${relative(root, composeFile)}`, problemOf(compose));
+const misspelt = run("compose", ["-"], "services: {a: {image: b, prots: []}}\n");
+report("compose: a misspelt key is refused", misspelt.passed ? "The parser took `prots`." : undefined);
+
+report("helm lint --strict", problemOf(run("helm", ["lint", "--strict", chart])));
+const template = (...values: string[]) =>
+  run("helm", [
+    "template",
+    "millrace",
+    chart,
+    "--kube-version",
+    kubernetesVersion,
+    ...values.flatMap((value) => ["--set", value]),
+  ]);
+
+const services = ["feature-serving", "training", "inference", "monitoring"] as const;
+const valueSets = {
+  "default values": [],
+  "inference alone": services.filter((name) => name !== "inference").map((name) => `services.${name}.enabled=false`),
+  "registry credentials and a deployment": [
+    "registryCredentialsSecret=docker",
+    "deployments[0].model=flight_delay",
+    "deployments[0].versions[0].version=1",
+    "deployments[0].versions[0].package=flight_delay:candidate",
+  ],
+  "everything replicated on stores by URL": services.flatMap((name) => [
+    `services.${name}.replicas=3`,
+    `services.${name}.persistence.enabled=false`,
+  ]),
+};
+const rendered: string[] = [];
+for (const [name, values] of Object.entries(valueSets)) {
+  const made = template(...values);
+  const options = ["-strict", "-schema-location", schemas];
+  report(
+    `helm template and kubeconform: ${name}`,
+    problemOf(made.passed ? run("kubeconform", options, made.stdout) : made),
+  );
+  rendered.push(made.stdout);
+}
+const broken = run(
+  "kubeconform",
+  ["-strict", "-schema-location", schemas],
+  (rendered[0] ?? "").replaceAll("readinessProbe", "readynessProbe"),
+);
+report("kubeconform: a misspelt field is refused", broken.passed ? "It took `readynessProbe`." : undefined);
+
+const refused = {
+  "an unknown value": "services.training.replica=2",
+  "a URL of no store": "urls.modelStore=s3://bucket",
+  "replicas on one volume": "services.training.replicas=2",
+};
+for (const [name, value] of Object.entries(refused)) {
+  report(`helm template: ${name} is refused`, template(value).passed ? `The chart took ${value}.` : undefined);
+}
+
+const documents = [...rendered, compose.stdout].flatMap((text) =>
+  parseAllDocuments(text).map((document) => document.toJS()),
+);
+report("settings: every MILLRACE_ variable is one of the service's", checkSettingNames(root, documents));
+
+const ignored = readFileSync(join(root, ".dockerignore"), "utf8");
+report(".dockerignore: begins by leaving everything out", /^\*$/m.test(ignored) ? undefined : "There is no line `*`.");
+
+process.exitCode = failed ? 1 : 0;
