@@ -86,8 +86,11 @@ const answersOf = (method: DescMethod, call: Answering, prepared: PreparedCall):
         throw unreadableAnswer(method, prepared.method, cause);
       }
     },
-    (error) => rpcErrorFromStatus(prepared.method, error as ServiceError),
-    cancel,
+    {
+      server: false,
+      onError: (error) => rpcErrorFromStatus(prepared.method, error as ServiceError),
+      onReturn: cancel,
+    },
   );
   if (signal?.aborted === true) {
     cancel();

@@ -5,6 +5,14 @@ interface Waiter<T> {
   reject(error: unknown): void;
 }
 
+/** What a stream means on its side of the call. */
+export interface IncomingStreamOptions {
+  /** Whether these are the requests that a server gets. */
+  readonly server: boolean;
+  onError(error: unknown): unknown;
+  onReturn(): void;
+}
+
 const pauseAt = 64;
 const resumeAt = 16;
 
@@ -25,21 +33,29 @@ export class IncomingStream<T> implements AsyncIterableIterator<T> {
   #failure: { readonly error: unknown } | undefined;
 
   /**
-   * @param decode makes a message of its bytes; an error that it throws ends the iteration.
-   * @param onError turns an error of the stream into what the reader sees. @param onReturn called when the reader stops early.
+   * @param decode makes a message of its bytes; an error that it throws ends the iteration. @param options.onError turns
+   * an error of the stream into what the reader sees. @param options.onReturn called when the reader stops early.
    */
-  constructor(
-    stream: Readable,
-    decode: (bytes: Buffer) => T,
-    onError: (error: unknown) => unknown,
-    onReturn: () => void,
-  ) {
+  constructor(stream: Readable, decode: (bytes: Buffer) => T, options: IncomingStreamOptions) {
     this.#stream = stream;
     this.#decode = decode;
-    this.#onReturn = onReturn;
+    this.#onReturn = options.onReturn;
+    let failure: { readonly error: unknown } | undefined;
+    const end = () => {
+      if (failure === undefined) {
+        this.end();
+      } else {
+        this.fail(failure.error);
+      }
+    };
     stream.on("data", (bytes: Buffer) => this.#push(bytes));
-    stream.on("end", () => this.end());
-    stream.on("error", (error: unknown) => this.fail(onError(error)));
+    // A caller that cancels closes its direction first: only a moment later the call is known to be cancelled.
+    stream.on("end", () => (options.server ? setImmediate(end) : end()));
+    // The messages before the error may still wait in the stream: its end comes after them.
+    stream.on("error", (error: unknown) => {
+      failure ??= { error: options.onError(error) };
+    });
+    stream.on("close", () => failure !== undefined && end());
   }
 
   /** Whether the sender, or `end`, closed this direction. */

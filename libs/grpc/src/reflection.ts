@@ -108,13 +108,14 @@ class FileIndex {
     const parentName = symbol.slice(0, Math.max(0, dot));
     const member = symbol.slice(dot + 1);
     const parent = this.#registry.get(parentName);
-    if (parent?.kind === "message") {
-      const found =
-        parent.fields.some(({ name }) => name === member) || parent.oneofs.some(({ name }) => name === member);
-      return found ? parent.file : undefined;
-    }
-    if (parent?.kind === "service") {
-      return parent.methods.some(({ name }) => name === member) ? parent.file : undefined;
+    const members =
+      parent?.kind === "message"
+        ? [...parent.fields, ...parent.oneofs]
+        : parent?.kind === "service"
+          ? parent.methods
+          : [];
+    if (parent !== undefined && members.some(({ name }) => name === member)) {
+      return parent.file;
     }
     // An enum value is a sibling of its enum.
     for (const desc of this.#registry) {

@@ -1,5 +1,5 @@
 import type { DescMessage, Message, MessageShape } from "@bufbuild/protobuf";
-import { type Path, pathToString, reflect } from "@bufbuild/protobuf/reflect";
+import { type Path, pathToString, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { FieldViolation } from "@millrace/errors";
 import { RequestInvalidError } from "./call-errors.ts";
@@ -41,7 +41,8 @@ const valueAt = (schema: DescMessage, message: Message, path: Path): unknown => 
   let at: unknown = reflect(schema, message);
   for (const step of path) {
     if (step.kind === "field") {
-      at = isReflectMessage(at) ? at.get(step) : undefined;
+      // An absent message reads as an empty one.
+      at = isReflectMessage(at) && (step.fieldKind !== "message" || at.isSet(step)) ? at.get(step) : undefined;
     } else if (step.kind === "list_sub") {
       at = isIndexed(at) ? at.get(step.index) : undefined;
     } else if (step.kind === "map_sub") {
@@ -56,7 +57,8 @@ const valueAt = (schema: DescMessage, message: Message, path: Path): unknown => 
 const isIndexed = (value: unknown): value is { get(key: unknown): unknown } =>
   typeof value === "object" && value !== null && "get" in value && typeof value.get === "function";
 
-const isReflectMessage = isIndexed;
+const isReflectMessage = (value: unknown): value is ReflectMessage =>
+  isIndexed(value) && "isSet" in value && typeof value.isSet === "function";
 
 const describe = (value: unknown): string => {
   if (value === undefined || value === null) {

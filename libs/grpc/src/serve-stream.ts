@@ -96,12 +96,7 @@ export const serveClientStream = (
 };
 
 const incoming = <T>(call: Readable, decode: (bytes: Buffer) => T): IncomingStream<T> =>
-  new IncomingStream(
-    call,
-    decode,
-    (error) => error,
-    () => {},
-  );
+  new IncomingStream(call, decode, { server: true, onError: (error) => error, onReturn: () => {} });
 
 /** Sends the answers of a handler one after the other, no faster than the caller takes them. */
 const answerStream = async (

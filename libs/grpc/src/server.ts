@@ -102,42 +102,51 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     registerService(server, implementation, environment);
   }
   const port = await bind(server, host, options.port ?? 0, serverCredentials(options.tls));
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   return {
-    address: `${host.includes(":") ? `[${host}]` : host}:${port}`,
+    address,
     port,
     health,
-    drain: ({ limitMs, streamGraceMs = 1000 }) => drain(server, streams, draining, limitMs, streamGraceMs),
+    drain: ({ limitMs, streamGraceMs = 1000 }) => drain(server, address, streams, draining, limitMs, streamGraceMs),
     close: () => {
       draining.abort();
+      cutOffAfter(server, address, 0);
       server.forceShutdown();
     },
   };
 };
 
+/**
+ * With channelz off, `forceShutdown` of grpc-js 1.14 leaves open connections alone (it knows only those that channelz
+ * counts); `drain` closes them softly at once, and cuts them off after its time.
+ */
+const cutOffAfter = (server: Server, address: string, limitMs: number): void => server.drain(address, limitMs);
+
 const drain = (
   server: Server,
+  address: string,
   streams: ReadonlySet<OpenStream>,
   draining: AbortController,
   limitMs: number,
   streamGraceMs: number,
 ): Promise<boolean> =>
   new Promise((resolve) => {
+    let late = false;
     const grace = setTimeout(() => {
       for (const stream of [...streams]) {
         stream.stop();
       }
     }, streamGraceMs);
-    const limit = setTimeout(() => end(false), limitMs);
-    const end = (whole: boolean) => {
+    const limit = setTimeout(() => {
+      late = true;
+    }, limitMs);
+    cutOffAfter(server, address, limitMs);
+    // It calls back when the last connection is closed, and by itself never while a stream is open.
+    server.tryShutdown(() => {
       clearTimeout(grace);
       clearTimeout(limit);
-      if (!whole) {
-        server.forceShutdown();
-      }
-      resolve(whole);
-    };
-    // It calls back when the last call ended, and never while a stream is open.
-    server.tryShutdown(() => end(true));
+      resolve(!late);
+    });
     draining.abort();
     for (const stream of [...streams]) {
       stream.finishSoon();

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
-import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
-import { CannotListenError } from "./call-errors.ts";
+import { ChannelCredentials, experimental, ServerCredentials } from "@grpc/grpc-js";
+import { ReloadingCertificates, readPem } from "./reloading-certificates.ts";
 
 /** PEM files of a server. */
 export interface ServerTls {
@@ -8,6 +7,8 @@ export interface ServerTls {
   readonly privateKeyFile: string;
   /** With it, a client must show a certificate that this authority signed (mTLS). */
   readonly clientCaFile?: string | undefined;
+  /** How often the files are looked at for a renewal; 10,000 ms unless given. */
+  readonly refreshMs?: number | undefined;
 }
 
 /** PEM files of a client. */
@@ -26,9 +27,15 @@ export const serverCredentials = (tls: ServerTls | undefined): ServerCredentials
   if (tls === undefined) {
     return ServerCredentials.createInsecure();
   }
-  const pair = { cert_chain: readPem(tls.certificateFile), private_key: readPem(tls.privateKeyFile) };
-  const clientCa = tls.clientCaFile === undefined ? null : readPem(tls.clientCaFile);
-  return ServerCredentials.createSsl(clientCa, [pair], clientCa !== null);
+  const certificates = new ReloadingCertificates({
+    certificateFile: tls.certificateFile,
+    privateKeyFile: tls.privateKeyFile,
+    caFile: tls.clientCaFile,
+    refreshMs: tls.refreshMs ?? 10_000,
+  });
+  // The first parameter of this function of grpc-js is the server's identity, whatever its name says.
+  const mutual = tls.clientCaFile !== undefined;
+  return experimental.createCertificateProviderServerCredentials(certificates, mutual ? certificates : null, mutual);
 };
 
 /** @throws CannotListenError where a file cannot be read or is no PEM. */
@@ -42,17 +49,4 @@ export const channelCredentials = (tls: ClientTls | undefined): ChannelCredentia
     tls.certificateFile === undefined ? null : readPem(tls.certificateFile),
     tls.verifyServer === false ? { rejectUnauthorized: false, checkServerIdentity: () => undefined } : {},
   );
-};
-
-const readPem = (path: string): Buffer => {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (cause) {
-    throw new CannotListenError(`The TLS file ${path} cannot be read.`, cause);
-  }
-  if (!bytes.includes("-----BEGIN ")) {
-    throw new CannotListenError(`The TLS file ${path} is no PEM file.`);
-  }
-  return bytes;
 };
