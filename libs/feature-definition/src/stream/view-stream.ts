@@ -22,7 +22,7 @@ export interface ViewStream {
   /** In the order of the view. */
   readonly features: readonly { readonly name: string; readonly type: ValueType }[];
   /**
-   * Takes events of one entity into its row; each counts once, however often it comes. All events of a partition must
+   * Takes events of one entity that count in the view (`countsIn`) into its row; each counts once, however often it comes. All events of a partition must
    * come in the order of their offsets. Answers the new bytes, or undefined where nothing changes.
    */
   fold(row: Uint8Array | undefined, events: readonly SourceEvent[]): Uint8Array | undefined;

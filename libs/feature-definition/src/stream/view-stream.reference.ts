@@ -1,0 +1,66 @@
+import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
+import type { AggregateView, CompiledAggregate, CompiledView, LatestRowView, Scalar } from "../compiled.ts";
+import { countsIn } from "./event-filter.ts";
+import { compareOrder, type SourceEvent } from "./source-event.ts";
+
+/** The judge of the stream path: the values of a view at a time by looking at all events of one entity, slowly. */
+export function referenceValues(view: CompiledView, events: readonly SourceEvent[], tUs: number): Scalar[] {
+  const counted = events.filter(({ row }) => countsIn(view, row)).sort(compareOrder);
+  return view.kind === "aggregate" ? aggregates(view, counted, tUs) : latest(view, counted, tUs);
+}
+
+function latest(view: LatestRowView, events: readonly SourceEvent[], tUs: number): Scalar[] {
+  const newest = events.findLast(({ eventTimeUs }) => eventTimeUs <= tUs);
+  const isOld = newest !== undefined && view.ttlUs !== undefined && tUs - newest.eventTimeUs > Number(view.ttlUs);
+  return view.features.map(({ expression }) =>
+    newest === undefined || isOld ? null : expression.evaluate(newest.row),
+  );
+}
+
+function aggregates(view: AggregateView, events: readonly SourceEvent[], tUs: number): Scalar[] {
+  return view.aggregates.map((aggregate) => {
+    const hop = BigInt(aggregate.hopUs);
+    const start = BigInt(tUs) - aggregate.windowUs;
+    const from = start - (((start % hop) + hop) % hop);
+    const inWindow = events.filter(({ eventTimeUs }) => BigInt(eventTimeUs) >= from && eventTimeUs < tUs);
+    return aggregateOf(aggregate, inWindow);
+  });
+}
+
+function aggregateOf(aggregate: CompiledAggregate, events: readonly SourceEvent[]): Scalar {
+  const { of } = aggregate;
+  if (of === undefined) return BigInt(events.length);
+  const values = events.map(({ row }) => of.evaluate(row)).filter((value) => value !== null);
+  if (aggregate.function === AggregateFunction.COUNT) return BigInt(values.length);
+  if (values.length === 0) return null;
+  const numbers = values.map(Number);
+  const mean = numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+  const variance = numbers.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (numbers.length - 1);
+  switch (aggregate.function) {
+    case AggregateFunction.SUM:
+      return typeof values[0] === "bigint"
+        ? values.reduce<bigint>((sum, value) => sum + BigInt(Number(value)), 0n)
+        : numbers.reduce((sum, value) => sum + value, 0);
+    case AggregateFunction.MEAN:
+      return mean;
+    case AggregateFunction.MIN:
+      return extreme(values, (a, b) => a < b);
+    case AggregateFunction.MAX:
+      return extreme(values, (a, b) => a > b);
+    case AggregateFunction.LAST:
+      return values.at(-1) ?? null;
+    case AggregateFunction.FIRST:
+      return values[0] ?? null;
+    case AggregateFunction.VARIANCE:
+      return values.length < 2 ? null : variance;
+    case AggregateFunction.STDDEV:
+      return values.length < 2 ? null : Math.sqrt(variance);
+    default:
+      throw new TypeError(`The reference does not know function ${aggregate.function}.`);
+  }
+}
+
+function extreme(values: readonly Exclude<Scalar, null>[], beats: (a: Scalar & {}, b: Scalar & {}) => boolean): Scalar {
+  if (values.some((value) => Number.isNaN(value))) return Number.NaN;
+  return values.reduce((best, value) => (beats(value, best) ? value : best));
+}

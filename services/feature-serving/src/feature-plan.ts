@@ -1,0 +1,144 @@
+import type { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import { MillraceError, Reason } from "@millrace/errors";
+import {
+  type CompiledField,
+  type CompiledOnDemandView,
+  type CompiledRepository,
+  FeatureUnknownError,
+  type OnDemandFeature,
+} from "@millrace/feature-definition";
+import { createViewStream, rowKeyOf, type ViewStream } from "@millrace/feature-definition/stream";
+
+/** Thrown when a view is asked for that is not kept online. */
+export class ViewOfflineError extends MillraceError {
+  constructor(view: string) {
+    super(
+      "FAILED_PRECONDITION",
+      Reason.FEATURE_UNKNOWN,
+      `${view} is declared with online: false: it is only known to GetTrainingSet.`,
+      { resource: { kind: "feature view", name: view } },
+    );
+  }
+}
+
+/** Where a value comes from: the feature of a view's row, or of an on-demand view. */
+export interface ValuePlace {
+  readonly onDemand: boolean;
+  readonly index: number;
+  readonly feature: number;
+}
+
+export interface PlannedView {
+  readonly stream: ViewStream;
+  readonly rowKey: (entityKey: Uint8Array) => Uint8Array;
+  /** By entity key of the view: the index of the request's column. */
+  readonly keyColumns: readonly number[];
+}
+
+export interface PlannedOnDemandView {
+  readonly features: readonly OnDemandFeature[];
+  /** By column of the expressions' schema: a request column, or another value. */
+  readonly inputs: readonly (number | ValuePlace)[];
+}
+
+/** How a selection of features is read: made once, when it is applied, so that a request touches no definition. */
+export interface FeaturePlan {
+  readonly outputs: readonly { readonly name: string; readonly type: ValueType; readonly place: ValuePlace }[];
+  readonly views: readonly PlannedView[];
+  /** In the order of their evaluation. */
+  readonly onDemandViews: readonly PlannedOnDemandView[];
+  /** The columns that a request must bring. */
+  readonly entityKeys: readonly CompiledField[];
+  readonly requestFields: readonly CompiledField[];
+  /** Empty for plain references. */
+  readonly version: string;
+}
+
+/** Streams by view version, shared by all plans of a repository. */
+export type ViewStreams = Map<string, ViewStream>;
+
+/**
+ * Plans the reading of features, given as view and feature name.
+ * @param field where the references stand in the request, for errors. @throws FeatureUnknownError, ViewOfflineError
+ */
+export function planFeatures(
+  repository: CompiledRepository,
+  streams: ViewStreams,
+  references: readonly { readonly view: string; readonly feature: string }[],
+  version: string,
+  field: string,
+): FeaturePlan {
+  const views: PlannedView[] = [];
+  const viewIndex = new Map<string, number>();
+  const onDemandViews: PlannedOnDemandView[] = [];
+  const onDemandIndex = new Map<string, number>();
+  const entityKeys: CompiledField[] = [];
+  const requestFields: CompiledField[] = [];
+
+  const columnOf = (columns: CompiledField[], wanted: CompiledField): number => {
+    const found = columns.findIndex(({ name }) => name === wanted.name);
+    return found >= 0 ? found : columns.push(wanted) - 1;
+  };
+
+  const placeInView = (name: string, feature: string): ValuePlace | undefined => {
+    const view = repository.views.get(name);
+    if (view === undefined) return undefined;
+    if (!view.online) throw new ViewOfflineError(name);
+    let index = viewIndex.get(name);
+    if (index === undefined) {
+      const stream = streams.get(`${name}@${view.version}`) ?? createViewStream(view);
+      streams.set(`${name}@${view.version}`, stream);
+      const keyColumns = view.entity.keys.map((key) => columnOf(entityKeys, key));
+      index = views.push({ stream, rowKey: rowKeyOf(view), keyColumns }) - 1;
+      viewIndex.set(name, index);
+    }
+    const position = views[index]?.stream.features.findIndex((known) => known.name === feature) ?? -1;
+    return position < 0 ? undefined : { onDemand: false, index, feature: position };
+  };
+
+  const placeOnDemand = (name: string, feature: string): ValuePlace | undefined => {
+    const view = repository.onDemandViews.get(name);
+    if (view === undefined) return undefined;
+    const index = onDemandIndex.get(name) ?? addOnDemand(view);
+    const position = view.features.findIndex((known) => known.name === feature);
+    return position < 0 ? undefined : { onDemand: true, index, feature: position };
+  };
+
+  const addOnDemand = (view: CompiledOnDemandView): number => {
+    const request = view.request.map((wanted) => columnOf(requestFields, wanted));
+    const inputs = view.inputs.map((input) => place(input.view, input.feature));
+    const index = onDemandViews.push({ features: view.features, inputs: [...request, ...inputs] }) - 1;
+    onDemandIndex.set(view.name, index);
+    return index;
+  };
+
+  const place = (view: string, feature: string): ValuePlace => {
+    const found = placeInView(view, feature) ?? placeOnDemand(view, feature);
+    if (found === undefined)
+      throw new FeatureUnknownError(field, `${view}.${feature}`, knownFeatures(repository, view));
+    return found;
+  };
+
+  const outputs = references.map(({ view, feature }) => {
+    const found = place(view, feature);
+    const type = found.onDemand
+      ? onDemandViews[found.index]?.features[found.feature]?.type
+      : views[found.index]?.stream.features[found.feature]?.type;
+    if (type === undefined) throw new FeatureUnknownError(field, `${view}.${feature}`, knownFeatures(repository, view));
+    return { name: `${view}__${feature}`, type, place: found };
+  });
+  return { outputs, views, onDemandViews, entityKeys, requestFields, version };
+}
+
+function featuresOf(repository: CompiledRepository, name: string): string[] {
+  const view = repository.views.get(name);
+  if (view?.kind === "aggregate") return view.aggregates.map((aggregate) => aggregate.name);
+  const features = view?.features ?? repository.onDemandViews.get(name)?.features ?? [];
+  return features.map((feature) => feature.name);
+}
+
+function knownFeatures(repository: CompiledRepository, view: string): string[] {
+  const features = featuresOf(repository, view);
+  if (features.length > 0) return features.map((feature) => `${view}.${feature}`);
+  return [...repository.views.keys(), ...repository.onDemandViews.keys()].map((name) => `${name}.*`);
+}

@@ -1,0 +1,27 @@
+import { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { implement, type ServiceImplementation } from "@millrace/grpc";
+import type { FeatureServing } from "./feature-serving.ts";
+import { apply } from "./rpc/apply.ts";
+import { awaitApplied } from "./rpc/await-applied.ts";
+import { getFeatureService } from "./rpc/get-feature-service.ts";
+import { getFeatures } from "./rpc/get-features.ts";
+import { getRepository } from "./rpc/get-repository.ts";
+import { listFeatureServices } from "./rpc/list-feature-services.ts";
+import { listFeatureViews } from "./rpc/list-feature-views.ts";
+import { plan } from "./rpc/plan.ts";
+import { push } from "./rpc/push.ts";
+
+/** The calls of this service, one file each in `rpc/`. Those left out answer UNIMPLEMENTED. */
+export function featureService(serving: FeatureServing): ServiceImplementation {
+  return implement(FeatureService, {
+    getFeatures: getFeatures(serving),
+    push: push(serving),
+    awaitApplied: awaitApplied(serving),
+    plan: plan(serving),
+    apply: apply(serving),
+    getRepository: getRepository(serving),
+    listFeatureViews: listFeatureViews(serving),
+    listFeatureServices: listFeatureServices(serving),
+    getFeatureService: getFeatureService(serving),
+  });
+}

@@ -1,0 +1,26 @@
+import type { EventLog } from "@millrace/event-log";
+import type { Kv } from "@millrace/kv";
+import type { Catalogue } from "./catalogue.ts";
+import type { Registry } from "./registry.ts";
+import type { AppliedWatch } from "./stream/applied-watch.ts";
+import type { ProgressStore } from "./stream/progress.ts";
+import type { StreamThread } from "./stream/stream-thread.ts";
+
+/** What the calls of this service work with. */
+export interface FeatureServing {
+  readonly online: Kv;
+  readonly log: EventLog;
+  readonly registry: Registry;
+  readonly catalogue: Catalogue;
+  readonly progress: ProgressStore;
+  readonly applied: AppliedWatch;
+  /** The stream worker of this process; undefined where another process has it. */
+  readonly streamThread: StreamThread | undefined;
+  readonly dataRoot: string;
+  readonly topicPartitions: number;
+  readonly maxValues: number;
+  readonly maxPushRows: number;
+  readonly maxTrainingSetRows: number;
+  /** The present, in microseconds since 1970. */
+  readonly nowUs: () => number;
+}

@@ -1,0 +1,55 @@
+import { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { openEventLog } from "@millrace/event-log";
+import { implement } from "@millrace/grpc";
+import { openKv } from "@millrace/kv";
+import { runService } from "@millrace/service-host";
+import { Catalogue } from "./catalogue.ts";
+import { featureService } from "./feature-service.ts";
+import { ingestionMetrics } from "./ingestion-metrics.ts";
+import { Registry } from "./registry.ts";
+import { settings } from "./settings.ts";
+import { AppliedWatch } from "./stream/applied-watch.ts";
+import { ProgressStore } from "./stream/progress.ts";
+import { StreamThread } from "./stream/stream-thread.ts";
+
+await runService(
+  "feature-serving",
+  settings,
+  async (host, config) => {
+    const registryUrl = config.registryUrl ?? config.onlineStoreUrl;
+    const online = host.own(await openKv(config.onlineStoreUrl));
+    const registryKv = registryUrl === config.onlineStoreUrl ? online : host.own(await openKv(registryUrl));
+    const log = host.own(await openEventLog(config.eventLogUrl));
+    const registry = new Registry(registryKv);
+    const catalogue = new Catalogue(registry);
+    await catalogue.refresh();
+    host.start({
+      run: (signal) => catalogue.run(signal, (err) => host.log.warn({ err }, "The registry could not be read.")),
+    });
+
+    const progress = new ProgressStore(online, config.streamGroup);
+    const applied = new AppliedWatch(progress);
+    let streamThread: StreamThread | undefined;
+    if (config.role !== "serve") {
+      const thread = new StreamThread({
+        onlineStoreUrl: config.onlineStoreUrl,
+        registryUrl,
+        eventLogUrl: config.eventLogUrl,
+        streamGroup: config.streamGroup,
+        topicPartitions: config.topicPartitions,
+        rewindMs: config.rewindMs,
+        onApplied: () => applied.notify(),
+        onCounts: ingestionMetrics(host.metrics),
+        onTrouble: (message) => host.log.warn(message),
+      });
+      streamThread = thread;
+      host.start(thread);
+      host.ready("stream worker", () => thread.isReady || "the stream worker does not read its topics yet");
+    }
+    if (config.role === "stream") return [implement(FeatureService, {})];
+
+    const nowUs = () => Date.now() * 1000;
+    return [featureService({ ...config, online, log, registry, catalogue, progress, applied, streamThread, nowUs })];
+  },
+  { grpcPort: 8011, metricsPort: 8012 },
+);

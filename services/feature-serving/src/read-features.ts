@@ -1,0 +1,198 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { type Column, FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
+import type { FeatureColumnSchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { MillraceError, Reason } from "@millrace/errors";
+import type { CompiledField, Scalar } from "@millrace/feature-definition";
+import { encodeEntityKey, type ServedRow } from "@millrace/feature-definition/stream";
+import type { Kv } from "@millrace/kv";
+import { ColumnInvalidError, packColumn, readColumn } from "./column-values.ts";
+import type { FeaturePlan, PlannedOnDemandView, ValuePlace } from "./feature-plan.ts";
+
+/** Thrown when a request asks for more values than one answer may hold. */
+export class TooManyValuesError extends MillraceError {
+  constructor(rows: number, features: number, maxValues: number) {
+    super(
+      "RESOURCE_EXHAUSTED",
+      Reason.TOO_LARGE,
+      `${rows} rows of ${features} features are ${rows * features} values; one answer holds at most ${maxValues}. Ask for fewer rows at once.`,
+      { metadata: { rows: String(rows), features: String(features), maxValues: String(maxValues) } },
+    );
+  }
+}
+
+export interface FeatureRequest {
+  readonly entities: readonly Column[];
+  readonly request: readonly Column[];
+  /** None (now), one for all rows, or one a row, in microseconds. */
+  readonly atUs: readonly bigint[];
+  readonly withEventTimes: boolean;
+  readonly withExpiredValues: boolean;
+}
+
+/** Rows of views that are worked on before other calls get their turn. */
+const sliceRows = 2000;
+
+/**
+ * Reads the features of a plan for each row of a request, in one round trip to the store.
+ * @throws ColumnInvalidError, TooManyValuesError, TimeInThePastError, StoreUnavailableError
+ */
+export async function readFeatures(
+  plan: FeaturePlan,
+  request: FeatureRequest,
+  online: Kv,
+  nowUs: number,
+  maxValues: number,
+  signal?: AbortSignal,
+): Promise<MessageInitShape<typeof FeatureColumnSchema>[]> {
+  const entities = columnsOf(plan.entityKeys, request.entities, "entities");
+  const requestColumns = columnsOf(plan.requestFields, request.request, "request");
+  const rows = rowCount(plan, entities, requestColumns);
+  if (rows * plan.outputs.length > maxValues) throw new TooManyValuesError(rows, plan.outputs.length, maxValues);
+  const times = timesOf(request.atUs, rows);
+
+  const keys: Uint8Array[] = [];
+  const slots: Int32Array[] = [];
+  for (const { stream, rowKey, keyColumns } of plan.views) {
+    const slotOfRow = new Int32Array(rows).fill(-1);
+    const seen = new Map<string, number>();
+    for (let row = 0; row < rows; row++) {
+      const values = keyColumns.map((column) => entities[column]?.[row] ?? null);
+      const entityKey = encodeEntityKey(stream.view.entity, values);
+      if (entityKey === undefined) continue;
+      const name = rows === 1 ? "" : Buffer.from(entityKey).toString("latin1");
+      const known = seen.get(name);
+      const slot = known ?? keys.push(rowKey(entityKey)) - 1;
+      if (known === undefined) seen.set(name, slot);
+      slotOfRow[row] = slot;
+    }
+    slots.push(slotOfRow);
+  }
+  const stored = keys.length === 0 ? [] : await online.getMany(keys, signal);
+
+  const served: ServedRow[][] = plan.views.map(() => []);
+  const options = { nowUs, withExpiredValues: request.withExpiredValues };
+  let done = 0;
+  for (let index = 0; index < plan.views.length; index++) {
+    const stream = plan.views[index]?.stream;
+    const slotOfRow = slots[index];
+    const ofView = served[index];
+    if (stream === undefined || slotOfRow === undefined || ofView === undefined) continue;
+    for (let row = 0; row < rows; row++) {
+      const slot = slotOfRow[row] ?? -1;
+      ofView.push(stream.serve(slot < 0 ? undefined : stored[slot], times?.[row], options));
+      if (++done % sliceRows === 0) await nextTurn();
+    }
+  }
+  const computed: ServedRow[][] = [];
+  for (const view of plan.onDemandViews) computed.push(evaluate(view, rows, requestColumns, served, computed));
+
+  const rowsAt = ({ onDemand, index }: ValuePlace): readonly ServedRow[] =>
+    (onDemand ? computed[index] : served[index]) ?? [];
+  return plan.outputs.map(({ name, type, place }) => {
+    const source = rowsAt(place);
+    const statuses = new Uint8Array(rows);
+    const values: Scalar[] = new Array(rows);
+    for (let row = 0; row < rows; row++) {
+      statuses[row] = source[row]?.statuses[place.feature] ?? FeatureStatus.NOT_FOUND;
+      values[row] = source[row]?.values[place.feature] ?? null;
+    }
+    const eventTimesUs = request.withEventTimes
+      ? source.map(({ eventTimesUs }) => BigInt(eventTimesUs[place.feature] ?? 0))
+      : [];
+    return { name, values: packColumn(values, type), statuses, eventTimesUs };
+  });
+}
+
+/** The request's columns in the order of the plan's. @throws ColumnInvalidError */
+function columnsOf(
+  wanted: readonly CompiledField[],
+  given: readonly Column[],
+  path: "entities" | "request",
+): (readonly Scalar[])[] {
+  return wanted.map((field) => {
+    const index = given.findIndex(({ name }) => name === field.name);
+    const column = given[index];
+    if (column === undefined) {
+      const names = given.map(({ name }) => name).join(", ") || "no column";
+      throw new ColumnInvalidError(`${path}.${field.name}`, "a column of this name", names);
+    }
+    return readColumn(column, field, `${path}[${index}]`);
+  });
+}
+
+function rowCount(
+  plan: FeaturePlan,
+  entities: readonly (readonly Scalar[])[],
+  request: readonly (readonly Scalar[])[],
+): number {
+  const fields = [...plan.entityKeys, ...plan.requestFields];
+  const columns = [...entities, ...request];
+  const rows = columns[0]?.length ?? 1;
+  columns.forEach((column, index) => {
+    if (column.length === rows) return;
+    const path = index < entities.length ? "entities" : "request";
+    throw new ColumnInvalidError(
+      `${path}.${fields[index]?.name}`,
+      `${rows} rows, as the first column`,
+      `${column.length}`,
+    );
+  });
+  return rows;
+}
+
+/** By row; undefined is now for all. */
+function timesOf(atUs: readonly bigint[], rows: number): number[] | undefined {
+  if (atUs.length === 0) return undefined;
+  if (atUs.length !== 1 && atUs.length !== rows) {
+    throw new ColumnInvalidError("at_us", `none, one, or one a row (${rows})`, `${atUs.length}`);
+  }
+  const times = atUs.map(Number);
+  times.forEach((time, index) => {
+    if (Math.abs(time) >= 2 ** 52) {
+      throw new ColumnInvalidError(`at_us[${index}]`, "microseconds since 1970, before the year 2112", String(time));
+    }
+  });
+  const [only = 0] = times;
+  return times.length === rows ? times : new Array<number>(rows).fill(only);
+}
+
+/** Evaluates an on-demand view for each row. A value that cannot be computed is null. */
+function evaluate(
+  view: PlannedOnDemandView,
+  rows: number,
+  request: readonly (readonly Scalar[])[],
+  served: readonly (readonly ServedRow[])[],
+  computed: readonly (readonly ServedRow[])[],
+): ServedRow[] {
+  const result: ServedRow[] = [];
+  const inputs: Scalar[] = new Array(view.inputs.length).fill(null);
+  for (let row = 0; row < rows; row++) {
+    let newestUs = 0;
+    view.inputs.forEach((input, index) => {
+      if (typeof input === "number") {
+        inputs[index] = request[input]?.[row] ?? null;
+        return;
+      }
+      const source = (input.onDemand ? computed : served)[input.index]?.[row];
+      inputs[index] = source?.values[input.feature] ?? null;
+      newestUs = Math.max(newestUs, source?.eventTimesUs[input.feature] ?? 0);
+    });
+    const values = view.features.map(({ expression }) => {
+      try {
+        return expression.evaluate(inputs);
+      } catch {
+        return null;
+      }
+    });
+    result.push({
+      values,
+      statuses: values.map((value) => (value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT)),
+      eventTimesUs: values.map(() => newestUs),
+    });
+  }
+  return result;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

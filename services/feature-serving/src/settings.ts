@@ -1,0 +1,44 @@
+import { setting } from "@millrace/service-host";
+import { z } from "zod";
+
+/** Every setting of feature-serving beside those that each service has. */
+export const settings = {
+  onlineStoreUrl: setting(
+    z.string().default("lmdb:./.millrace/online"),
+    "Where the online rows are kept: lmdb:FOLDER or redis://HOST:PORT.",
+  ),
+  registryUrl: setting(
+    z.string().optional(),
+    "Where the applied definitions are kept, as for the online store. Default: the online store.",
+  ),
+  eventLogUrl: setting(
+    z.string().default("log:./.millrace/log"),
+    "Where the sources' topics are: log:FOLDER or kafka://HOST:PORT[,HOST:PORT].",
+  ),
+  dataRoot: setting(z.string().default("."), "The folder below which the files of batch sources are found."),
+  role: setting(
+    z.enum(["all", "serve", "stream"]).default("all"),
+    "What this process does: answer calls (serve), apply the topics' events to the store (stream), or all.",
+  ),
+  streamGroup: setting(
+    z.string().min(1).default("feature-serving"),
+    "The consumer group of the stream workers of one online store. Another online store on the same log needs another.",
+  ),
+  topicPartitions: setting(
+    z.coerce.number().int().min(1).max(1024).default(4),
+    "How many partitions a source's topic gets where it does not exist yet.",
+  ),
+  rewindMs: setting(
+    z.coerce.number().int().min(0).default(60_000),
+    "How far the stream worker goes back when the online store may have lost its last writes, in ms.",
+  ),
+  maxValues: setting(
+    z.coerce.number().int().min(1).default(500_000),
+    "The most values that one GetFeatures answers: rows times features.",
+  ),
+  maxPushRows: setting(z.coerce.number().int().min(1).default(20_000), "The most rows that one Push takes."),
+  maxTrainingSetRows: setting(
+    z.coerce.number().int().min(1).default(20_000_000),
+    "The most entity rows of one training set.",
+  ),
+};

@@ -1,0 +1,185 @@
+import type { EventLog } from "@millrace/event-log";
+import { createViewStream, viewPrefix } from "@millrace/feature-definition/stream";
+import type { Kv } from "@millrace/kv";
+import type { AppliedDefinitions, Catalogue } from "../catalogue.ts";
+import { IngestionCounts } from "./ingestion-counts.ts";
+import { ProgressStore } from "./progress.ts";
+import { type SourceStreams, TopicIngestion } from "./topic-ingestion.ts";
+
+export interface StreamWorkerOptions {
+  readonly online: Kv;
+  readonly log: EventLog;
+  readonly catalogue: Catalogue;
+  readonly group: string;
+  readonly topicPartitions: number;
+  readonly rewindMs: number;
+  /** How long rows of a view that is no longer applied stay, for processes that still serve it. */
+  readonly retireAfterMs?: number;
+  readonly onApplied: () => void;
+  /** Told of what goes wrong and is tried again. */
+  readonly onTrouble: (message: string) => void;
+}
+
+interface RunningTopic {
+  ingestion: TopicIngestion;
+  sources: readonly SourceStreams[];
+  isClosing: boolean;
+  finished: Promise<void>;
+}
+
+const restartAfterMs = 500;
+const knownViewsKey = new TextEncoder().encode("views/known");
+
+/** Applies the topics of all sources to the online rows, as the definitions in force say. */
+export class StreamWorker {
+  readonly counts = new IngestionCounts();
+  readonly #options: StreamWorkerOptions;
+  readonly #progress: ProgressStore;
+  readonly #topics = new Map<string, RunningTopic>();
+  readonly #retiring = new Set<NodeJS.Timeout>();
+
+  constructor(options: StreamWorkerOptions) {
+    this.#options = options;
+    this.#progress = new ProgressStore(options.online, options.group);
+  }
+
+  /** Takes definitions into force. Resolves when every topic is read by them. */
+  async configure(definitions: AppliedDefinitions): Promise<void> {
+    const wanted = streamsByTopic(definitions);
+    for (const [topic, running] of this.#topics) {
+      if (!wanted.has(topic)) await this.#stop(topic, running);
+    }
+    for (const [topic, sources] of wanted) {
+      const running = this.#topics.get(topic);
+      if (running === undefined) await this.#start(topic, sources);
+      else {
+        running.sources = sources;
+        await running.ingestion.reconfigure(sources);
+      }
+    }
+    await this.#retire(definitions);
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#retiring) clearTimeout(timer);
+    await Promise.all([...this.#topics].map(([topic, running]) => this.#stop(topic, running)));
+  }
+
+  /** The first start must succeed; a topic that fails later is begun again until it is no longer wanted. */
+  async #start(topic: string, sources: readonly SourceStreams[]): Promise<void> {
+    const ingestion = this.#ingestion(topic);
+    const running: RunningTopic = { ingestion, sources, isClosing: false, finished: Promise.resolve() };
+    const consumer = await ingestion.start(sources);
+    this.#topics.set(topic, running);
+    running.finished = this.#keepRunning(topic, running, consumer.stopped);
+  }
+
+  async #keepRunning(topic: string, running: RunningTopic, firstStopped: Promise<void>): Promise<void> {
+    let stopped = firstStopped;
+    while (!running.isClosing) {
+      try {
+        await stopped;
+        if (running.isClosing) return;
+        throw new Error("the consumer left its group");
+      } catch (error) {
+        if (running.isClosing) return;
+        this.#options.onTrouble(`${topic}: ${messageOf(error)}; begun again in ${restartAfterMs} ms`);
+        await running.ingestion.close().catch((closing: unknown) => {
+          this.#options.onTrouble(`${topic}: the failed consumer did not close: ${messageOf(closing)}`);
+        });
+        await new Promise((resolve) => setTimeout(resolve, restartAfterMs));
+        if (running.isClosing) return;
+        running.ingestion = this.#ingestion(topic);
+        stopped = running.ingestion.start(running.sources).then((consumer) => consumer.stopped);
+      }
+    }
+  }
+
+  async #stop(topic: string, running: RunningTopic): Promise<void> {
+    running.isClosing = true;
+    this.#topics.delete(topic);
+    await running.ingestion.close();
+    await running.finished;
+  }
+
+  #ingestion(topic: string): TopicIngestion {
+    const { online, log, group, topicPartitions, rewindMs, onApplied } = this.#options;
+    const partitions = topicPartitions;
+    const { counts } = this;
+    const progress = this.#progress;
+    return new TopicIngestion({ topic, group, partitions, rewindMs, online, log, progress, counts, onApplied });
+  }
+
+  /** Drops the rows of view versions that are no longer applied, once no process can still serve them. */
+  async #retire(definitions: AppliedDefinitions): Promise<void> {
+    const { online, retireAfterMs = 10_000, onTrouble } = this.#options;
+    const current = [...definitions.repository.views.values()].map(({ name, version }) => `${name}@${version}`);
+    const [entry] = await online.getManyVersioned([knownViewsKey]);
+    const known: string[] = entry === undefined ? [] : JSON.parse(new TextDecoder().decode(entry.value));
+    const retired = known.filter((id) => !current.includes(id));
+    const all = [...new Set([...known, ...current])];
+    if (all.length > known.length) await this.#writeKnown(all, entry?.version ?? 0);
+    if (retired.length === 0) return;
+    const timer = setTimeout(() => {
+      this.#retiring.delete(timer);
+      this.#drop(retired).catch((error: unknown) => onTrouble(`rows of ${retired.join(", ")}: ${messageOf(error)}`));
+    }, retireAfterMs);
+    this.#retiring.add(timer);
+  }
+
+  async #drop(ids: readonly string[]): Promise<void> {
+    const { online, catalogue } = this.#options;
+    const views = catalogue.current?.repository.views;
+    for (const id of ids) {
+      const [name = "", version = ""] = id.split("@");
+      if (views?.get(name)?.version === version) continue;
+      let keys: Uint8Array[] = [];
+      for await (const [key] of online.scan(viewPrefix({ name, version }))) {
+        if (keys.push(key) === 1000) {
+          await deleteAll(online, keys);
+          keys = [];
+        }
+      }
+      await deleteAll(online, keys);
+      const [entry] = await online.getManyVersioned([knownViewsKey]);
+      const known: string[] = entry === undefined ? [] : JSON.parse(new TextDecoder().decode(entry.value));
+      await this.#writeKnown(
+        known.filter((other) => other !== id),
+        entry?.version ?? 0,
+      );
+    }
+  }
+
+  /** Another worker may write the same list: its next look, or ours, does it again. */
+  async #writeKnown(ids: readonly string[], expectedVersion: number): Promise<void> {
+    const value = new TextEncoder().encode(JSON.stringify(ids));
+    await this.#options.online.compareAndSetMany([{ key: knownViewsKey, expectedVersion, value }]);
+  }
+}
+
+function streamsByTopic({ repository }: AppliedDefinitions): Map<string, SourceStreams[]> {
+  const topics = new Map<string, SourceStreams[]>();
+  for (const source of repository.sources.values()) {
+    if (source.stream === undefined) continue;
+    const views = [...repository.views.values()].filter((view) => view.online && view.source.name === source.name);
+    if (views.length === 0) continue;
+    const sources = topics.get(source.stream.topic) ?? [];
+    sources.push({ source, streams: views.map(createViewStream) });
+    topics.set(source.stream.topic, sources);
+  }
+  return topics;
+}
+
+async function deleteAll(online: Kv, keys: readonly Uint8Array[]): Promise<void> {
+  const stored = await online.getManyVersioned(keys);
+  await online.compareAndSetMany(
+    keys.flatMap((key, index) => {
+      const entry = stored[index];
+      return entry === undefined ? [] : [{ key, expectedVersion: entry.version, value: undefined }];
+    }),
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
