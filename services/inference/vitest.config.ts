@@ -3,5 +3,4 @@ import { defineConfig } from "vitest/config";
 // Vite resolves packages by itself, and reads no NODE_OPTIONS.
 const conditions = ["@millrace/source", "module", "node", "development|production"];
 
-// biome-ignore lint/style/noDefaultExport: vitest reads the default export.
 export default defineConfig({ resolve: { conditions }, ssr: { resolve: { conditions } } });

@@ -1,29 +1,93 @@
+import { DeploymentService } from "@millrace/contracts/millrace/inference/v1/deployment_service";
+import { PredictionService } from "@millrace/contracts/millrace/inference/v1/prediction_service";
+import { openEventLog } from "@millrace/event-log";
+import { implement } from "@millrace/grpc";
+import { openModelStore } from "@millrace/model-package";
 import { runService } from "@millrace/service-host";
+import { DeclarationFile } from "./deployment/declaration-file.ts";
+import { Deployments } from "./deployment/deployments.ts";
 import { openInferenceService } from "./open-inference-service.ts";
+import { FeatureReader } from "./prediction/feature-reader.ts";
+import { PredictionLog } from "./prediction/prediction-log.ts";
+import { registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
+import { getStatus } from "./rpc/get-status.ts";
+import { predict } from "./rpc/predict.ts";
+import { validate } from "./rpc/validate.ts";
+import { watchStatus } from "./rpc/watch-status.ts";
+import { registerInferenceMetrics } from "./serving/inference-metrics.ts";
 import { ModelFolder } from "./serving/model-folder.ts";
 import { ModelRoster } from "./serving/model-roster.ts";
+import { readiness } from "./serving/readiness.ts";
 import { settings } from "./settings.ts";
+import { declarationLog, deploymentLog, folderLog, predictionLogObserver } from "./told.ts";
 
 await runService(
   "inference",
   settings,
   async (host, config) => {
-    const roster = host.own(new ModelRoster());
-    const folder =
-      config.models === undefined
+    const { log } = host;
+    const store = host.own(await openModelStore(config.modelStoreUrl));
+    const features =
+      config.featureServingAddress === undefined
         ? undefined
-        : new ModelFolder(config.models, roster, config, {
-            onLoaded: (model, version, text) => host.log.info({ model, version }, `Serves ${model}: ${text}.`),
-            onFailed: (model, version, err) => host.log.error({ model, version, err }, `${model} does not serve.`),
-          });
+        : new FeatureReader(host.openChannel(config.featureServingAddress));
+    const events = config.eventLogUrl === undefined ? undefined : host.own(await openEventLog(config.eventLogUrl));
+    await events?.ensureTopic(config.predictionTopic, config.predictionPartitions);
+
+    const metrics = registerPredictionMetrics(host.metrics, () => predictions?.buffered ?? 0);
+    const predictions =
+      events === undefined
+        ? undefined
+        : host.own(
+            new PredictionLog(
+              events,
+              { topic: config.predictionTopic, maxBuffered: config.predictionBuffer, closeLimitMs: 5000 },
+              predictionLogObserver(log, metrics),
+            ),
+          );
+
+    const roster = host.own(new ModelRoster());
+    registerInferenceMetrics(host.metrics, roster);
+    const folder =
+      config.models === undefined ? undefined : new ModelFolder(config.models, roster, config, folderLog(log));
     await folder?.loadAll();
+
+    const sources = { store, features };
+    const deployments = host.own(new Deployments(roster, sources, config, deploymentLog(log)));
+    if (config.deploymentsFile !== undefined) {
+      const file = new DeclarationFile(
+        config.deploymentsFile,
+        config.deploymentsPollMs,
+        deployments,
+        declarationLog(log, config.deploymentsFile),
+      );
+      await file.look();
+      host.start(file);
+    }
+    host.ready("models", () => readiness(roster));
+
     return [
       openInferenceService({
         roster,
         folder,
-        isReady: () => roster.served().every(({ lane }) => lane.alive),
+        isReady: () => readiness(roster) === true,
         version: "0.1.0",
-        onDefect: (err) => host.log.error({ err }, "A request on a stream failed."),
+        onDefect: (err) => log.error({ err }, "A request on a stream failed."),
+      }),
+      implement(PredictionService, {
+        predict: predict({
+          roster,
+          features,
+          log: predictions,
+          featureTimeoutMs: config.featureTimeoutMs,
+          nowMs: () => performance.timeOrigin + performance.now(),
+          onFeatures: (outcome, seconds) => metrics.featureSeconds.observe({ outcome }, seconds),
+        }),
+      }),
+      implement(DeploymentService, {
+        getStatus: getStatus(roster),
+        watchStatus: watchStatus(roster),
+        validate: validate(sources, config),
       }),
     ];
   },

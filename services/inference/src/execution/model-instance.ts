@@ -103,14 +103,13 @@ export class ModelInstance {
     return answer;
   }
 
-  /** Retires the thread after its current run. A wedged one is left behind: it ends with its run, or with the process. */
+  /**
+   * Retires the thread after its current run, however long that takes: a thread that is in a run cannot be ended, and a
+   * process that exits meanwhile is aborted.
+   */
   async close(): Promise<void> {
     if (this.#state === "retired") return;
     this.#send({ kind: "retire" });
-    if (this.#state === "wedged") {
-      this.#worker.unref();
-      return;
-    }
     await this.#retired.promise;
   }
 

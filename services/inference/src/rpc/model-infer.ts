@@ -10,9 +10,21 @@ import { inputsOf } from "../protocol/model-inputs.ts";
 import { requestTensors } from "../protocol/request-tensors.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 
+/** Thrown when a message is larger than the deployment of its model allows. */
+export class MessageTooLargeError extends MillraceError {
+  constructor(model: string, maxBytes: number, bytes: number) {
+    super(
+      "RESOURCE_EXHAUSTED",
+      Reason.TOO_LARGE,
+      `A request to ${model} may have ${maxBytes} bytes; this one has ${bytes}.`,
+      { metadata: { maxMessageBytes: String(maxBytes) } },
+    );
+  }
+}
+
 /** Runs a model on tensors. Over bytes, so that the tensors are copied once in (to the workers) and once out. */
 export const modelInfer = (roster: ModelRoster): RawUnary =>
-  rawUnary((bytes, call) => infer(roster, decodeInferRequest(bytes), call));
+  rawUnary((bytes, call) => infer(roster, decodeInferRequest(bytes), bytes.byteLength, call));
 
 /** @throws MillraceError where the bytes are no request. */
 export const decodeInferRequest = (bytes: Uint8Array): ModelInferRequest => {
@@ -27,16 +39,21 @@ export const decodeInferRequest = (bytes: Uint8Array): ModelInferRequest => {
 
 /**
  * Answers one request with the bytes of its ModelInferResponse.
+ * @param messageBytes the size of the message, which a deployment may limit.
  * @param encode makes the bytes of the requested outputs, at once.
  */
 export const infer = (
   roster: ModelRoster,
   request: ModelInferRequest,
+  messageBytes: number,
   { deadlineMs, signal }: InferOptions,
   encode = encodeInferResponse,
 ): Promise<Uint8Array> => {
   const { modelName, modelVersion, id } = request;
   const served = roster.find(modelName, modelVersion);
+  if (served.maxMessageBytes !== undefined && messageBytes > served.maxMessageBytes) {
+    throw new MessageTooLargeError(modelName, served.maxMessageBytes, messageBytes);
+  }
   const timeoutUs = checkParameters(request);
   const { tensors, typed } = requestTensors(request);
   const { lane } = served;

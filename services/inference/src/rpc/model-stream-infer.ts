@@ -70,7 +70,7 @@ const answer = async (
   let request: ModelInferRequest | undefined;
   try {
     request = decodeInferRequest(bytes);
-    return await infer(roster, request, call, encodeStreamed);
+    return await infer(roster, request, bytes.byteLength, call, encodeStreamed);
   } catch (error) {
     const { code, details } = statusFromError(error, call.traceId);
     if (code === internal) onDefect(error);

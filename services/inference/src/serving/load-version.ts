@@ -6,7 +6,7 @@ import { ModelLane } from "../execution/model-lane.ts";
 import { ModelStatistics } from "../execution/model-statistics.ts";
 import { checkGolden } from "./check-golden.ts";
 import { probeBatching } from "./probe-batching.ts";
-import { type ModelOrigin, ServedVersion } from "./served-version.ts";
+import { type ModelOrigin, type PredictPolicy, ServedVersion } from "./served-version.ts";
 
 /** How a version is to run. */
 export interface ServingOptions extends BatchingOptions {
@@ -23,6 +23,8 @@ export interface VersionToLoad {
   readonly model: Uint8Array;
   readonly golden: Golden | undefined;
   readonly options: ServingOptions;
+  readonly policy: PredictPolicy;
+  readonly maxMessageBytes?: number | undefined;
 }
 
 export interface LoadObserver {
@@ -78,6 +80,8 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
       goldenExamples,
       memoryBytes: model.byteLength * options.instances,
       loadSeconds: (performance.now() - startedMs) / 1000,
+      policy: load.policy,
+      maxMessageBytes: load.maxMessageBytes,
     });
   } catch (error) {
     await Promise.all(instances.map((instance) => instance.close()));

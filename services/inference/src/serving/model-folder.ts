@@ -5,6 +5,7 @@ import { MillraceError, Reason } from "@millrace/errors";
 import { ModelInvalidError } from "@millrace/tensor";
 import { loadVersion, type ServingOptions } from "./load-version.ts";
 import type { ModelRoster } from "./model-roster.ts";
+import { defaultPolicy } from "./served-version.ts";
 import { ModelUnknownError } from "./serving-errors.ts";
 
 /** A model file that was found. */
@@ -72,6 +73,7 @@ export class ModelFolder {
           model: await files.readFile(path),
           golden: undefined,
           options: this.#options,
+          policy: defaultPolicy,
         },
         {
           onState: (state) => this.#roster.update(record, state),

@@ -163,9 +163,14 @@ export class ModelRoster {
     return () => this.#watchers.delete(onChange);
   }
 
-  /** Drains and frees every model. */
-  async close(): Promise<void> {
-    await Promise.all(this.names().map((name) => this.unload(name)));
+  /** Drains and frees every model. One that is wedged in a run is waited for no longer than the limit, in ms. */
+  async close(limitMs = 15_000): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, limitMs);
+    });
+    await Promise.race([Promise.all(this.names().map((name) => this.unload(name))), limit]);
+    clearTimeout(timer);
   }
 
   async #retire(record: VersionRecord): Promise<void> {

@@ -13,6 +13,23 @@ export interface ModelOrigin {
   readonly manifest: ModelPackage | undefined;
 }
 
+/** What a deployment says of its predictions by entity. */
+export interface PredictPolicy {
+  readonly onMissing: "IMPUTE" | "REFUSE";
+  /** Share of a call's deadline that features may use, above 0 up to 1. */
+  readonly deadlineShare: number;
+  /** Share of predictions that are logged, 0 to 1. */
+  readonly sampling: number;
+  readonly acknowledge: "ASYNCHRONOUS" | "BEFORE_RESPONSE";
+}
+
+export const defaultPolicy: PredictPolicy = {
+  onMissing: "IMPUTE",
+  deadlineShare: 0.5,
+  sampling: 1,
+  acknowledge: "ASYNCHRONOUS",
+};
+
 /**
  * A version of a model that can run: what it takes and gives, and the lane that requests go through. Whoever needs it for
  * longer than one turn of the event loop holds a lease, so that a swap does not retire it in between.
@@ -29,15 +46,13 @@ export class ServedVersion {
   readonly goldenExamples: number;
   readonly memoryBytes: number;
   readonly loadSeconds: number;
+  readonly policy: PredictPolicy;
+  /** Largest ModelInfer message in bytes; undefined where only the service's limit holds. */
+  readonly maxMessageBytes: number | undefined;
   #leases = 0;
   #onReleased: (() => void)[] = [];
 
-  constructor(
-    fields: Pick<
-      ServedVersion,
-      "name" | "version" | "origin" | "lane" | "inputs" | "outputs" | "goldenExamples" | "memoryBytes" | "loadSeconds"
-    > & { readonly executionProvider: ServedVersion["executionProvider"] },
-  ) {
+  constructor(fields: Omit<{ [Key in keyof ServedVersion]: ServedVersion[Key] }, "lease" | "retire">) {
     this.name = fields.name;
     this.version = fields.version;
     this.origin = fields.origin;
@@ -48,6 +63,8 @@ export class ServedVersion {
     this.goldenExamples = fields.goldenExamples;
     this.memoryBytes = fields.memoryBytes;
     this.loadSeconds = fields.loadSeconds;
+    this.policy = fields.policy;
+    this.maxMessageBytes = fields.maxMessageBytes;
   }
 
   /** Keeps this version from being retired until the answered function is called. */

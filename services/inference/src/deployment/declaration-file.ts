@@ -1,0 +1,83 @@
+import { promises as files } from "node:fs";
+import type { MillraceError } from "@millrace/errors";
+import { DeclarationInvalidError } from "./declaration-invalid-error.ts";
+import type { Deployments } from "./deployments.ts";
+import { parseDeclaration } from "./parse-declaration.ts";
+
+/** What the watch tells, for the log. */
+export interface DeclarationFileObserver {
+  /** The file is not there; what serves goes on. */
+  onMissing(): void;
+  onApplied(hash: string, models: readonly string[]): void;
+  /** The file breaks a rule; what serves goes on. */
+  onRefused(error: MillraceError): void;
+}
+
+/**
+ * Watches the file that declares what is served, and applies it when its text changes. It looks at the text instead of
+ * waiting for events of the file system: a Kubernetes ConfigMap changes by swapping a link, which those do not tell.
+ */
+export class DeclarationFile {
+  readonly #path: string;
+  readonly #pollMs: number;
+  readonly #deployments: Deployments;
+  readonly #observer: DeclarationFileObserver;
+  #text: string | undefined;
+  #lookedOnce = false;
+
+  constructor(path: string, pollMs: number, deployments: Deployments, observer: DeclarationFileObserver) {
+    this.#path = path;
+    this.#pollMs = pollMs;
+    this.#deployments = deployments;
+    this.#observer = observer;
+  }
+
+  /** Looks at the file once, and applies it where it has changed. Called by `run`. */
+  async look(): Promise<void> {
+    let text: string | undefined;
+    try {
+      text = await files.readFile(this.#path, "utf8");
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) {
+        throw error;
+      }
+    }
+    const first = !this.#lookedOnce;
+    this.#lookedOnce = true;
+    if (text === this.#text && !(first && text === undefined)) return;
+    this.#text = text;
+    if (text === undefined) {
+      this.#observer.onMissing();
+      return;
+    }
+    try {
+      const parsed = parseDeclaration(text);
+      this.#deployments.apply(parsed);
+      this.#observer.onApplied(
+        parsed.hash,
+        parsed.declaration.deployments.map(({ model }) => model),
+      );
+    } catch (error) {
+      if (!(error instanceof DeclarationInvalidError)) throw error;
+      this.#observer.onRefused(error);
+    }
+  }
+
+  /** Looks again and again until the signal is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.look();
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, this.#pollMs);
+        signal.addEventListener(
+          "abort",
+          () => {
+            clearTimeout(timer);
+            resolve();
+          },
+          { once: true },
+        );
+      });
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  FeatureService,
+  type FeatureServiceStatus,
+  type GetFeaturesRequestSchema,
+  type GetFeaturesResponse,
+} from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { MillraceError, Reason } from "@millrace/errors";
+import { type Channel, type Client, createClient, RpcError } from "@millrace/grpc";
+import {
+  BrokenCircuitError,
+  type CircuitBreakerPolicy,
+  CircuitState,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  handleWhen,
+} from "cockatiel";
+import { FeaturesUnavailableError } from "./predict-errors.ts";
+
+/** Calls that fail one after the other before no more are made, and how long none are then, in ms. */
+const failuresToOpen = 5;
+const openMs = 1000;
+
+/**
+ * Reads features from feature-serving. After five failures in a row calls fail at once, and one call a second tries
+ * whether it answers again: a dead feature-serving costs no deadline.
+ */
+export class FeatureReader {
+  readonly #client: Client<typeof FeatureService>;
+  readonly #breaker: CircuitBreakerPolicy;
+
+  constructor(channel: Channel) {
+    this.#client = createClient(FeatureService, channel);
+    this.#breaker = circuitBreaker(handleWhen(isAway), {
+      halfOpenAfter: openMs,
+      breaker: new ConsecutiveBreaker(failuresToOpen),
+    });
+  }
+
+  /** Whether calls are made: false while they fail at once. */
+  get answers(): boolean {
+    return this.#breaker.state !== CircuitState.Open;
+  }
+
+  /**
+   * One call of GetFeatures.
+   * @throws FeaturesUnavailableError where feature-serving does not answer in time; what it refuses the caller's columns
+   *   with, as it is.
+   */
+  async getFeatures(
+    request: MessageInitShape<typeof GetFeaturesRequestSchema>,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<GetFeaturesResponse> {
+    try {
+      return await this.#breaker.execute(() => this.#client.getFeatures(request, { timeoutMs, signal }), signal);
+    } catch (error) {
+      if (error instanceof BrokenCircuitError) {
+        throw new FeaturesUnavailableError(
+          "feature-serving has not answered for a while; it is tried once a second.",
+          openMs,
+          error,
+        );
+      }
+      if (isAway(error) && !signal.aborted) {
+        throw new FeaturesUnavailableError(
+          `feature-serving did not answer within ${Math.round(timeoutMs)} ms.`,
+          100,
+          error,
+        );
+      }
+      throw error instanceof RpcError ? passedOn(error) : error;
+    }
+  }
+
+  /** One feature service and the schema of what it serves. @throws as `getFeatures` does. */
+  async featureService(name: string, signal?: AbortSignal): Promise<FeatureServiceStatus | undefined> {
+    try {
+      const { featureService } = await this.#client.getFeatureService({ name }, { timeoutMs: 5000, signal });
+      return featureService;
+    } catch (error) {
+      if (isAway(error)) throw new FeaturesUnavailableError("feature-serving does not answer.", openMs, error);
+      throw error instanceof RpcError ? passedOn(error) : error;
+    }
+  }
+}
+
+const isAway = (error: unknown): boolean =>
+  error instanceof RpcError && (error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED");
+
+/** What feature-serving answered, as an error of this service with the same words. */
+const passedOn = (error: RpcError): MillraceError => {
+  const code = error.code === "UNKNOWN" ? "INTERNAL" : error.code;
+  const reason = (Reason as Readonly<Record<string, Reason>>)[error.reason] ?? Reason.INTERNAL;
+  return new MillraceError(code, reason, error.message, {
+    violations: error.violations,
+    metadata: { ...error.metadata, from: "feature-serving" },
+    cause: error,
+  });
+};

@@ -1,0 +1,99 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+import type { CountedTime, FailureReason, ModelStatistics } from "../execution/model-statistics.ts";
+import type { ModelRoster } from "./model-roster.ts";
+import type { ServedVersion } from "./served-version.ts";
+
+/** Upper bounds of the histogram of batch sizes, in rows. */
+const batchSizeBounds = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+
+/**
+ * Registers the metrics of models: Triton's names, labels and meanings (`nv_inference_*`: success counts requests, count
+ * counts rows, exec_count counts runs), and our own histogram of batch sizes and counter of close reasons. The hot path
+ * adds to plain numbers; they are read here, when Prometheus asks.
+ */
+export const registerInferenceMetrics = (registry: Registry, roster: ModelRoster): void => {
+  const counter = (
+    name: string,
+    help: string,
+    extra: string[],
+    read: (served: ServedVersion, inc: (value: number, labels?: Record<string, string>) => void) => void,
+  ) =>
+    new Counter({
+      name,
+      help,
+      labelNames: ["model", "version", ...extra],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const served of roster.served()) {
+          const { name: model, version } = served;
+          read(served, (value, labels = {}) => this.inc({ model, version, ...labels }, value));
+        }
+      },
+    });
+  const total = (name: string, help: string, value: (statistics: ModelStatistics) => number) =>
+    counter(name, help, [], ({ lane }, inc) => inc(value(lane.statistics)));
+  const time = (name: string, help: string, value: (statistics: ModelStatistics) => CountedTime) =>
+    total(name, help, (statistics) => Math.round(value(statistics).ns / 1000));
+
+  total("nv_inference_request_success", "Requests that were answered.", ({ success }) => success.count);
+  counter("nv_inference_request_failure", "Requests that failed, by reason.", ["reason"], ({ lane }, inc) => {
+    for (const reason of Object.keys(lane.statistics.failures) as FailureReason[]) {
+      inc(lane.statistics.failures[reason], { reason });
+    }
+  });
+  total("nv_inference_count", "Rows that were run.", ({ inferences }) => inferences);
+  total("nv_inference_exec_count", "Runs of the model.", ({ executions }) => executions);
+  time("nv_inference_request_duration_us", "Time of requests from arrival to answer, in µs.", ({ success }) => success);
+  time("nv_inference_queue_duration_us", "Time that requests waited, in µs.", ({ queue }) => queue);
+  time("nv_inference_compute_input_duration_us", "Time that requests were joined in, in µs.", ({ input }) => input);
+  time("nv_inference_compute_infer_duration_us", "Time that requests were run in, in µs.", ({ infer }) => infer);
+  time("nv_inference_compute_output_duration_us", "Time that answers were read in, in µs.", ({ output }) => output);
+  counter(
+    "millrace_inference_batch_closed_total",
+    "Batches, by the reason why they were closed.",
+    ["reason"],
+    ({ lane }, inc) => {
+      for (const [reason, count] of lane.statistics.closed) inc(count, { reason });
+    },
+  );
+  const bucket = (
+    le: string,
+    bound: number,
+    served: ServedVersion,
+    inc: (value: number, labels: Record<string, string>) => void,
+  ) => {
+    let runs = 0;
+    for (const [rows, { infer }] of served.lane.statistics.batches) if (rows <= bound) runs += infer.count;
+    inc(runs, { le });
+  };
+  counter(
+    "millrace_inference_batch_size_bucket",
+    "Runs by their rows, cumulative: at most `le`.",
+    ["le"],
+    (served, inc) => {
+      for (const bound of batchSizeBounds) bucket(String(bound), bound, served, inc);
+      bucket("+Inf", Infinity, served, inc);
+    },
+  );
+  new Gauge({
+    name: "nv_inference_pending_request_count",
+    help: "Requests that wait.",
+    labelNames: ["model", "version"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { name: model, version, lane } of roster.served()) this.set({ model, version }, lane.waiting);
+    },
+  });
+  new Gauge({
+    name: "nv_model_load_duration_secs",
+    help: "Time that loading and checking the model took, in seconds.",
+    labelNames: ["model", "version"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { name: model, version, loadSeconds } of roster.served()) this.set({ model, version }, loadSeconds);
+    },
+  });
+};

@@ -1,0 +1,43 @@
+import type { ServiceHost } from "@millrace/service-host";
+import type { DeclarationFileObserver } from "./deployment/declaration-file.ts";
+import type { DeploymentsObserver } from "./deployment/deployments.ts";
+import type { PredictionLogObserver } from "./prediction/prediction-log.ts";
+import type { PredictionMetrics } from "./prediction/prediction-metrics.ts";
+import type { ModelFolderObserver } from "./serving/model-folder.ts";
+
+type Log = ServiceHost["log"];
+
+/** What the folder of models tells, as log lines. */
+export const folderLog = (log: Log): ModelFolderObserver => ({
+  onLoaded: (model, version, text) => log.info({ model, version }, `Serves ${model} version ${version}: ${text}.`),
+  onFailed: (model, version, err) => log.error({ model, version, err }, `${model} version ${version} does not serve.`),
+});
+
+/** What deployments tell, as log lines. */
+export const deploymentLog = (log: Log): DeploymentsObserver => ({
+  onServes: (model, version, digest, text) =>
+    log.info({ model, version, digest }, `Serves ${model} version ${version}: ${text}.`),
+  onFailed: (model, version, err) => log.error({ model, version, err }, `${model} version ${version} does not serve.`),
+  onUnloaded: (model) => log.info({ model }, `${model} is no longer declared, and no longer served.`),
+  onDefect: (err) => log.error({ err }, "A deployment ended with a defect."),
+});
+
+/** What the watch of the deployments file tells, as log lines. */
+export const declarationLog = (log: Log, file: string): DeclarationFileObserver => ({
+  onMissing: () => log.warn({ file }, "The deployments file is not there; what is served goes on."),
+  onApplied: (hash, models) => log.info({ file, hash, models }, "A declaration of deployments is put in force."),
+  onRefused: (err) => log.error({ file, err }, "The deployments file is refused; what is served goes on."),
+});
+
+/** What the prediction log tells, as metrics and log lines. */
+export const predictionLogObserver = (log: Log, metrics: PredictionMetrics): PredictionLogObserver => ({
+  onLogged: (count) => metrics.logged.inc(count),
+  onDropped: (count, reason) => {
+    metrics.dropped.inc({ reason }, count);
+    log.warn({ count, reason }, "Predictions were not logged.");
+  },
+  onFailed: (err) => {
+    metrics.appendFailures.inc();
+    log.warn({ err }, "The event log did not take predictions; they are tried again.");
+  },
+});

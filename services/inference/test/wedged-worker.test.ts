@@ -1,0 +1,36 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { scaleModel, slowModel } from "./models.ts";
+import { type RunningInference, startInference } from "./start-inference.ts";
+import { floatRequest, floats } from "./tensors.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "millrace-wedged-"));
+let service: RunningInference;
+
+beforeAll(async () => {
+  writeFileSync(join(folder, "wedges.onnx"), slowModel(150));
+  writeFileSync(join(folder, "scale.onnx"), scaleModel(2));
+  service = await startInference(["--models", folder, "--max-run-time-ms", "100"]);
+}, 60_000);
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe("a run that takes longer than it may", () => {
+  test("fails its callers, makes its model unavailable and the service unready, and leaves other models alone", async () => {
+    const run = service.oip.modelInfer(floatRequest("wedges", [1], [1]), { timeoutMs: 60_000 });
+    await expect(run).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "MODEL_NOT_READY" });
+    expect(await service.oip.modelReady({ name: "wedges" })).toMatchObject({ ready: false });
+    expect(await service.oip.serverReady({})).toMatchObject({ ready: false });
+    await expect(service.oip.modelInfer(floatRequest("wedges", [1], [1]))).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: expect.stringMatching(/wedged/),
+    });
+    expect(floats(await service.oip.modelInfer(floatRequest("scale", [4], [1, 1])))).toEqual([8]);
+  }, 60_000);
+
+  test("does not keep the service from stopping cleanly when it returns in time", async () => {
+    expect(await service.stop()).toBe(0);
+  }, 60_000);
+});
