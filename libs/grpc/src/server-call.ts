@@ -22,6 +22,8 @@ export interface ServerEnvironment {
   readonly onFailure: ((failure: CallFailure) => void) | undefined;
   /** Names the caller. @throws UnauthenticatedError. */
   authenticate(method: ObservedMethod, call: SurfaceCall): string | undefined;
+  /** Decides whether a trace that begins here is recorded. */
+  readonly sampleTrace: ((traceId: string) => boolean) | undefined;
   readonly draining: AbortSignal;
   /** The streams that are open, to be ended when the server drains. */
   readonly streams: Set<OpenStream>;
@@ -98,7 +100,10 @@ export class ServerCall implements CallContext {
   get trace(): TraceContext {
     if (this.#trace === undefined) {
       const header = this.#call.metadata.get("traceparent")[0];
-      this.#trace = continueTrace(typeof header === "string" ? header : undefined);
+      const trace = continueTrace(typeof header === "string" ? header : undefined);
+      const { sampleTrace } = this.#environment;
+      const begins = trace.sampled === undefined && sampleTrace !== undefined;
+      this.#trace = begins ? { ...trace, sampled: sampleTrace(trace.traceId) } : trace;
     }
     return this.#trace;
   }

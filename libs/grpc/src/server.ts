@@ -26,6 +26,8 @@ export interface GrpcServerOptions {
   /** Health of all services from the start. True unless given. */
   readonly serving?: boolean;
   readonly observer?: CallObserver;
+  /** Decides whether a trace that begins here is recorded; a caller's own decision goes first. None is, unless given. */
+  readonly sampleTrace?: ((traceId: string) => boolean) | undefined;
   readonly onFailure?: (failure: CallFailure) => void;
   /** Largest request in bytes, also after decompression; 64 MiB unless given. */
   readonly maxReceiveBytes?: number;
@@ -82,6 +84,7 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
   const environment: ServerEnvironment = {
     observer: options.observer,
     onFailure: options.onFailure,
+    sampleTrace: options.sampleTrace,
     draining: draining.signal,
     streams,
     authenticate: authentication(options.tokens),

@@ -1,7 +1,7 @@
 import { MillraceError } from "@millrace/errors";
 import {
   type CallFailure,
-  currentCall,
+  type CallObserver,
   type GrpcServer,
   isLoopback,
   readBearerTokens,
@@ -9,11 +9,13 @@ import {
   type ServiceImplementation,
   startGrpcServer,
 } from "@millrace/grpc";
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import { collectDefaultMetrics, Registry } from "prom-client";
 import { callMetrics } from "./call-metrics.ts";
+import { type CallTraces, callTraces } from "./call-traces.ts";
 import { healthcheck } from "./healthcheck.ts";
 import { type DefaultPorts, hostSettings } from "./host-settings.ts";
+import { openLog } from "./log.ts";
 import { type MetricsEndpoint, openMetricsEndpoint } from "./metrics-endpoint.ts";
 import { watchParent } from "./parent-watch.ts";
 import { readSettings } from "./read-settings.ts";
@@ -98,6 +100,7 @@ class ServiceProcess {
   readonly #log: Logger;
   readonly #host: HostState;
   readonly #metrics = new Registry();
+  readonly #traces: CallTraces | undefined;
   #server: GrpcServer | undefined;
   #endpoint: MetricsEndpoint | undefined;
   #services: readonly ServiceImplementation[] = [];
@@ -110,16 +113,10 @@ class ServiceProcess {
   constructor(name: string, config: HostConfig) {
     this.#name = name;
     this.#config = config;
-    this.#log = pino({
-      level: config.logLevel,
-      base: { service: name },
-      timestamp: pino.stdTimeFunctions.isoTime,
-      mixin: () => {
-        const traceId = currentCall()?.traceId;
-        return traceId === undefined ? {} : { traceId };
-      },
-    });
+    this.#log = openLog(name, config.logLevel);
     collectDefaultMetrics({ register: this.#metrics });
+    const { otlpEndpoint, traceSampleRatio } = config;
+    this.#traces = otlpEndpoint === undefined ? undefined : callTraces(name, otlpEndpoint, traceSampleRatio);
     this.#host = new HostState({
       log: this.#log,
       metrics: this.#metrics,
@@ -170,13 +167,29 @@ class ServiceProcess {
       maxReceiveBytes: config.maxReceiveBytes,
       maxConcurrentStreams: config.maxConcurrentStreams,
       maxConnectionAgeMs: config.maxConnectionAgeMs,
-      observer: callMetrics(this.#metrics),
+      observer: this.#observer(),
+      sampleTrace: this.#traces?.sample,
       onFailure: (failure) => this.#logFailure(failure),
       ...(config.tokenFile === undefined ? {} : { tokens: readBearerTokens(config.tokenFile) }),
       ...(certificateFile === undefined || privateKeyFile === undefined
         ? {}
         : { tls: { certificateFile, privateKeyFile, clientCaFile: config.tlsClientCaFile } }),
     });
+  }
+
+  #observer(): CallObserver {
+    const metrics = callMetrics(this.#metrics);
+    const traces = this.#traces;
+    if (traces === undefined) {
+      return metrics;
+    }
+    return {
+      started: metrics.started,
+      handled: (method, call, code, seconds) => {
+        metrics.handled(method, call, code, seconds);
+        traces.handled(method, call, code, seconds);
+      },
+    };
   }
 
   #logFailure({ error, method, traceId, code }: CallFailure): void {
@@ -255,6 +268,7 @@ class ServiceProcess {
         this.#log.error("What the service owns did not close in time.");
         this.#exitCode = 1;
       }
+      await this.#traces?.close();
       await this.#endpoint?.close();
     } catch (error) {
       this.#log.fatal({ err: error }, "The stop failed.");

@@ -1,0 +1,280 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Health } from "@millrace/contracts/grpc/health/v1/health";
+import { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
+import { createClient, openChannel, RpcError } from "@millrace/grpc";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { ServiceProcess } from "./service-process.ts";
+
+vi.setConfig({ testTimeout: 30_000 });
+
+const connect = (address: string) => {
+  const channel = openChannel(address, { ownConnection: true });
+  onTestFinished(() => channel.close());
+  return { inference: createClient(GRPCInferenceService, channel), health: createClient(Health, channel) };
+};
+
+const statusOf = async (health: ReturnType<typeof connect>["health"], service: string): Promise<number> =>
+  (await health.check({ service })).status;
+
+const serving = 1;
+const notServing = 2;
+
+describe("a service that starts", () => {
+  test("answers at once, and says SERVING and ready when its conditions hold", async () => {
+    const service = new ServiceProcess([]);
+    const { address, http } = await service.listens();
+    const { inference, health } = connect(address);
+    expect((await inference.modelReady({ name: "a" })).ready).toBe(true);
+    const early = await fetch(`${http}/readyz`);
+    if (early.status === 503) {
+      expect(await early.text()).toBe("model: The model is loading.\n");
+      expect(await statusOf(health, "")).toBe(notServing);
+    }
+    await service.logged("ready");
+    expect((await fetch(`${http}/readyz`)).status).toBe(200);
+    expect(await statusOf(health, "")).toBe(serving);
+    expect(await statusOf(health, "inference.GRPCInferenceService")).toBe(serving);
+    expect(await (await fetch(`${http}/healthz`)).text()).toBe("ok\n");
+  });
+
+  test("exports calls under the names of go-grpc-prometheus, and the delay of its event loop", async () => {
+    const service = new ServiceProcess([]);
+    const { address, http } = await service.listens();
+    const { inference } = connect(address);
+    await inference.modelReady({ name: "a" });
+    await inference.modelReady({ name: "broken" }).catch(() => {});
+    const text = await (await fetch(`${http}/metrics`)).text();
+    const labels = 'grpc_type="unary",grpc_service="inference.GRPCInferenceService",grpc_method="ModelReady"';
+    expect(text).toContain(`grpc_server_started_total{${labels}} 2`);
+    expect(text).toContain(`grpc_server_handled_total{${labels},grpc_code="OK"} 1`);
+    expect(text).toContain(`grpc_server_handled_total{${labels},grpc_code="Internal"} 1`);
+    expect(text).toContain(`grpc_server_handling_seconds_count{${labels}} 2`);
+    expect(text).toMatch(/^nodejs_eventloop_lag_p99_seconds /m);
+    expect((await fetch(`${http}/nothing`)).status).toBe(404);
+    expect((await fetch(`${http}/metrics`, { method: "POST" })).status).toBe(405);
+  });
+
+  test("refuses settings that it does not know in one line, exit 1", async () => {
+    const service = new ServiceProcess(["--grpc-prot", "1"], { MILLRACE_LOG_LEVEL: "loud" });
+    expect(await service.exited).toBe(1);
+    expect(service.stdout).toBe("");
+    expect(service.stderr.trim().split("\n")).toHaveLength(1);
+    expect(service.stderr).toContain("did you mean --grpc-port?");
+    expect(service.stderr).toContain("MILLRACE_LOG_LEVEL");
+  });
+
+  test("prints its settings with --help", async () => {
+    const service = new ServiceProcess(["--help"]);
+    expect(await service.exited).toBe(0);
+    expect(service.stdout).toContain("--grpc-port, MILLRACE_GRPC_PORT");
+    expect(service.stdout).toContain("--model-folder, MILLRACE_MODEL_FOLDER");
+  });
+
+  for (const flag of ["--grpc-port", "--metrics-port"]) {
+    test(`says in one line that the port of ${flag} is taken, exit 1`, async () => {
+      const holder = createServer().listen(0, "127.0.0.1");
+      await once(holder, "listening");
+      onTestFinished(() => {
+        holder.close();
+      });
+      const address = holder.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      const service = new ServiceProcess([flag, String(port)]);
+      expect(await service.exited).toBe(1);
+      expect(service.stderr.trim().split("\n")).toHaveLength(1);
+      expect(service.stderr).toContain(`Cannot listen on 127.0.0.1:${port}`);
+      expect(service.stderr).toContain("another process listens on this port");
+    });
+  }
+
+  test("refuses an address beyond loopback without TLS and tokens", async () => {
+    const service = new ServiceProcess(["--grpc-host", "0.0.0.0", "--metrics-host", "127.0.0.1"]);
+    expect(await service.exited).toBe(1);
+    expect(service.stderr).toContain("Refusing to listen on 0.0.0.0");
+  });
+
+  test("closes what it opened when its start fails, exit 1", async () => {
+    const service = new ServiceProcess(["--build", "rejects"]);
+    expect(await service.exited).toBe(1);
+    expect(service.stderr).toContain("the start is broken");
+    expect(service.log.map(({ msg }) => msg)).toContain("closed first opened");
+  });
+});
+
+describe("a service that is told to stop", () => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    test(`by ${signal} answers what is open, ends streams, closes in reverse order, exit 0`, async () => {
+      const service = new ServiceProcess(["--worker", "waits"]);
+      const { address } = await service.listens();
+      await service.logged("ready");
+      const { inference, health } = connect(address);
+      const watch = health.watch({ service: "" })[Symbol.asyncIterator]();
+      expect((await watch.next()).value?.status).toBe(serving);
+      const answers = inference.modelStreamInfer(oneAndWait())[Symbol.asyncIterator]();
+      expect((await answers.next()).value?.inferResponse?.id).toBe("one");
+      const slow = inference.modelReady({ name: "slow" });
+      await service.logged("asked");
+      service.signal(signal);
+      expect((await watch.next()).value?.status).toBe(notServing);
+      await expect(answers.next()).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "STOPPING" });
+      expect((await slow).ready).toBe(true);
+      expect(await service.exited).toBe(0);
+      const from = service.log.findIndex(({ msg }) => msg === "Stopping.");
+      expect(service.log.slice(from).map(({ msg }) => msg)).toEqual([
+        "Stopping.",
+        "drain action",
+        "closed last opened",
+        "closed first opened",
+        "Stopped.",
+      ]);
+    });
+  }
+
+  test("takes calls for the drain delay while its health says NOT_SERVING", async () => {
+    const service = new ServiceProcess(["--drain-delay-ms", "60000"]);
+    const { address, http } = await service.listens();
+    const { inference, health } = connect(address);
+    await service.logged("ready");
+    service.signal("SIGTERM");
+    await service.logged("Stopping.");
+    expect(await statusOf(health, "")).toBe(notServing);
+    expect((await inference.modelReady({ name: "a" })).ready).toBe(true);
+    const ready = await fetch(`${http}/readyz`);
+    expect([ready.status, await ready.text()]).toEqual([503, "The service is stopping.\n"]);
+    service.signal("SIGTERM");
+    expect(await service.exited).toBe(1);
+    expect(service.log.at(-1)?.msg).toBe("Stopping at once: a second signal came.");
+  });
+
+  test("before it was ready stops all the same", async () => {
+    const service = new ServiceProcess([]);
+    await service.listens();
+    service.signal("SIGTERM");
+    expect(await service.exited).toBe(0);
+  });
+});
+
+describe("a service whose worker", () => {
+  test("fails, stops with its error in the log, exit 1", async () => {
+    const service = new ServiceProcess(["--worker", "fails"]);
+    expect(await service.exited).toBe(1);
+    expect((await service.logged("A worker failed")).err).toMatchObject({ message: "the worker broke" });
+    expect(service.log.map(({ msg }) => msg)).toContain("closed first opened");
+  });
+
+  test("ends by itself, stops, exit 1", async () => {
+    const service = new ServiceProcess(["--worker", "ends"]);
+    expect(await service.exited).toBe(1);
+  });
+});
+
+describe("a defect", () => {
+  test("in a call is logged once with the trace id that the caller got", async () => {
+    const service = new ServiceProcess([]);
+    const { inference } = connect((await service.listens()).address);
+    const error = await inference.modelReady({ name: "broken" }).catch((thrown: unknown) => thrown);
+    const { traceId } = error instanceof RpcError ? error.metadata : { traceId: "" };
+    expect(traceId).toMatch(/^[0-9a-f]{32}$/);
+    const line = await service.logged("A call failed.");
+    expect(line).toMatchObject({ traceId, err: { message: "a driver's own words" }, code: "INTERNAL" });
+    expect(await service.logged("asked")).toMatchObject({ traceId, name: "broken" });
+    expect(service.log.filter(({ msg }) => msg === "A call failed.")).toHaveLength(1);
+  });
+
+  test("that nobody handles is logged and ends the process, exit 1", async () => {
+    const service = new ServiceProcess([]);
+    const { inference } = connect((await service.listens()).address);
+    inference.modelReady({ name: "rejection" }).catch(() => {});
+    expect(await service.exited).toBe(1);
+    expect(service.log.at(-1)).toMatchObject({ level: 60, err: { message: "nobody handles this" } });
+  });
+});
+
+describe("healthcheck", () => {
+  test("asks the service on its own port: 0 while it serves, 1 when it is gone", async () => {
+    const service = new ServiceProcess([]);
+    const { address } = await service.listens();
+    await service.logged("ready");
+    const ask = () => new ServiceProcess(["healthcheck"], { MILLRACE_GRPC_PORT: address.split(":")[1] ?? "" });
+    expect(await ask().exited).toBe(0);
+    service.signal("SIGTERM");
+    await service.exited;
+    const refused = ask();
+    expect(await refused.exited).toBe(1);
+    expect(refused.stderr).toContain(`${address} did not answer`);
+  });
+});
+
+describe("a service that exits with its parent", () => {
+  for (const stdin of ["pipe", "ignore"] as const) {
+    test(`is gone soon after its launcher was killed, with standard input: ${stdin}`, async () => {
+      const fixture = fileURLToPath(new URL("./fixtures/echo-service.ts", import.meta.url));
+      const launch = `
+        const { spawn } = require("node:child_process");
+        const child = spawn(process.execPath, ["--conditions=@millrace/source", ${JSON.stringify(fixture)}, "--exit-with-parent"],
+          { stdio: ["${stdin}", "pipe", "inherit"], env: {} });
+        child.stdout.on("data", (text) => String(text).includes("listens") && console.log(child.pid));`;
+      const launcher = spawn(process.execPath, ["-e", launch], { stdio: ["ignore", "pipe", "ignore"] });
+      const [output] = await once(launcher.stdout, "data");
+      const pid = Number(String(output).trim());
+      expect(isAlive(pid)).toBe(true);
+      launcher.kill("SIGKILL");
+      await vi.waitUntil(() => !isAlive(pid), { timeout: 20_000 });
+    });
+  }
+});
+
+describe("a service with an OTLP endpoint", () => {
+  test("sends a span for a recorded call with the ids of its trace, and none for another", async () => {
+    const received: Buffer[] = [];
+    const collector = new Server();
+    const same = (bytes: Buffer) => bytes;
+    collector.register<Buffer, Buffer>(
+      "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+      (call: { request: Buffer }, respond: (error: null, answer: Buffer) => void) => {
+        received.push(call.request);
+        respond(null, Buffer.alloc(0));
+      },
+      same,
+      same,
+      "unary",
+    );
+    const port = await new Promise<number>((resolve, reject) => {
+      collector.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
+      );
+    });
+    onTestFinished(() => collector.forceShutdown());
+    const service = new ServiceProcess(["--otlp-endpoint", `http://127.0.0.1:${port}`, "--trace-sample-ratio", "0"]);
+    const { inference } = connect((await service.listens()).address);
+    const recorded = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const caller = "00f067aa0ba902b7";
+    await inference.modelReady({ name: "a" }, { metadata: { traceparent: `00-${recorded}-${caller}-01` } });
+    await inference.modelReady({ name: "b" });
+    service.signal("SIGTERM");
+    expect(await service.exited).toBe(0);
+    const bytes = Buffer.concat(received);
+    expect(bytes.includes(Buffer.from(recorded, "hex"))).toBe(true);
+    expect(bytes.includes(Buffer.from(caller, "hex"))).toBe(true);
+    expect(bytes.includes("service.name")).toBe(true);
+    expect(bytes.toString("latin1").split("inference.GRPCInferenceService/ModelReady")).toHaveLength(2);
+  });
+});
+
+const oneAndWait = async function* () {
+  yield { id: "one" };
+  await new Promise<never>(() => {});
+};
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
