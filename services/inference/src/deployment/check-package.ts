@@ -27,7 +27,9 @@ export const checkedPackage = async (
   }
   const status = await features.featureService(binding.featureService, signal);
   // Equal hashes mean equal names, types and order; where they differ, the package may still find all that it reads.
-  if (status?.schemaHash !== binding.schemaHash || binding.schemaHash === "")
-    checkSchema(binding, status?.features ?? []);
+  if (status?.schemaHash !== binding.schemaHash || binding.schemaHash === "") {
+    // An input may be bound to a column of the request as well.
+    checkSchema(binding, [...(status?.features ?? []), ...(status?.requestFields ?? [])]);
+  }
   return reader;
 };

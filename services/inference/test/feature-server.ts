@@ -1,0 +1,89 @@
+import { create } from "@bufbuild/protobuf";
+import { FeatureStatus, ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import { FeatureService, type GetFeaturesRequest } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { MillraceError, Reason } from "@millrace/errors";
+import { type GrpcServer, implement, startGrpcServer } from "@millrace/grpc";
+
+/** A feature server that says what a test tells it to, over a real socket: what feature-serving answers is its own test. */
+export interface FeatureServer {
+  readonly address: string;
+  /** Requests that came. */
+  readonly requests: GetFeaturesRequest[];
+  /** Types of `airport__delay` and `airport__name` as they are served. */
+  types: { delay: ValueType; name: ValueType };
+  /** What GetFeatures does before it answers. */
+  before: () => Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Serves the feature service `flights`: `airport__delay` is ten times the number of letters in the airport's name, not
+ * found for an airport without letters; `airport__name` is the name.
+ */
+export const startFeatureServer = async (port = 0): Promise<FeatureServer> => {
+  const requests: GetFeaturesRequest[] = [];
+  const state = {
+    requests,
+    types: { delay: ValueType.DOUBLE as ValueType, name: ValueType.STRING as ValueType },
+    before: async () => {},
+  };
+  const service = implement(FeatureService, {
+    getFeatureService: async ({ name }) => {
+      if (name !== "flights") {
+        throw new MillraceError("NOT_FOUND", Reason.FEATURE_SERVICE_UNKNOWN, `No feature service ${name} is applied.`);
+      }
+      return {
+        featureService: {
+          name,
+          version: "v1",
+          schemaHash: `hash of ${state.types.delay} ${state.types.name}`,
+          features: [
+            { name: "airport__delay", type: state.types.delay },
+            { name: "airport__name", type: state.types.name },
+          ],
+          requestFields: [{ name: "distance", type: ValueType.DOUBLE }],
+        },
+      };
+    },
+    getFeatures: async (request) => {
+      requests.push(create(FeatureService.method.getFeatures.input, request));
+      await state.before();
+      const column = request.entities.find(({ name }) => name === "airport");
+      const held = column?.values?.values;
+      if (held?.case !== "strings") {
+        throw new MillraceError("INVALID_ARGUMENT", Reason.COLUMN_INVALID, "entities: expected airport, got none.", {
+          violations: [{ field: "entities", expected: "airport", got: "none" }],
+        });
+      }
+      const names = held.value.values;
+      const statuses = Uint8Array.from(names, (name) =>
+        name === "" ? FeatureStatus.NOT_FOUND : FeatureStatus.PRESENT,
+      );
+      return {
+        features: [
+          {
+            name: "airport__delay",
+            values: { values: { case: "doubles", value: { values: names.map((name) => name.length * 10) } } },
+            statuses,
+            eventTimesUs: names.map((name) => (name === "" ? 0n : 1_000_000n)),
+          },
+          {
+            name: "airport__name",
+            values: { values: { case: "strings", value: { values: names } } },
+            statuses,
+            eventTimesUs: names.map((name) => (name === "" ? 0n : 1_000_000n)),
+          },
+        ],
+        asOf: "as-of-1",
+        featureServiceVersion: "v1",
+      };
+    },
+  });
+  const server: GrpcServer = await startGrpcServer({ services: [service], host: "127.0.0.1", port });
+  return Object.assign(state, {
+    address: server.address,
+    close: async () => {
+      await server.drain({ limitMs: 1000 });
+    },
+  });
+};

@@ -1,0 +1,66 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import { GoldenSchema, ModelPackageSchema } from "@millrace/contracts/millrace/model/v1/model_package";
+import type { PackageContent } from "@millrace/model-package";
+import { GraphBuilder } from "@millrace/onnx";
+import { bytesOf, encodeStrings } from "@millrace/tensor";
+
+/**
+ * A package whose graph answers `score = factor * delay + distance`, where a null delay counts as 0, and `name` as it
+ * came. `delay` and `name` are features, `distance` is a column of the request.
+ */
+export const flightPackage = (
+  factor: number,
+  options: { golden?: number; delayType?: ValueType; featureService?: string } = {},
+): PackageContent => {
+  const graph = new GraphBuilder("flight");
+  const delay = graph.input("delay", "FP32", ["rows", 1]);
+  const distance = graph.input("distance", "FP32", ["rows", 1]);
+  const name = graph.input("name", "BYTES", ["rows", 1]);
+  const zero = graph.constant("FP32", Float32Array.of(0), [1]);
+  const known = graph.node("Where", [graph.node("IsNaN", [delay]), zero, delay]);
+  const scaled = graph.node("Mul", [known, graph.constant("FP32", Float32Array.of(factor), [1])]);
+  graph.output("score", graph.node("Add", [scaled, distance]), "FP32", ["rows", 1]);
+  graph.output("airport", graph.node("Identity", [name]), "BYTES", ["rows", 1]);
+  const float = (value: number) => bytesOf(Float32Array.of(value));
+  const spec = (tensor: string, datatype: string) => ({ name: tensor, datatype, shape: [-1n, 1n], batched: true });
+  const feature = (input: string, featureName: string, type: ValueType) => ({ input, feature: featureName, type });
+  const manifest: MessageInitShape<typeof ModelPackageSchema> = {
+    name: "flight_delay",
+    signature: {
+      inputs: [spec("delay", "FP32"), spec("distance", "FP32"), spec("name", "BYTES")],
+      outputs: [spec("score", "FP32"), spec("airport", "BYTES")],
+    },
+    features: {
+      featureService: options.featureService ?? "flights",
+      featureServiceVersion: "v1",
+      schemaHash: "of training",
+      inputs: [
+        feature("delay", "airport__delay", options.delayType ?? ValueType.DOUBLE),
+        feature("name", "airport__name", ValueType.STRING),
+        feature("distance", "distance", ValueType.DOUBLE),
+      ],
+    },
+  };
+  return {
+    manifest: create(ModelPackageSchema, manifest),
+    model: graph.toBytes(),
+    golden: create(GoldenSchema, {
+      absoluteTolerance: 1e-5,
+      relativeTolerance: 1e-5,
+      examples: [
+        {
+          inputs: [
+            { name: "delay", datatype: "FP32", shape: [1n, 1n], data: float(2) },
+            { name: "distance", datatype: "FP32", shape: [1n, 1n], data: float(1) },
+            { name: "name", datatype: "BYTES", shape: [1n, 1n], data: encodeStrings(["ATL"]) },
+          ],
+          outputs: [
+            { name: "score", datatype: "FP32", shape: [1n, 1n], data: float(options.golden ?? 2 * factor + 1) },
+            { name: "airport", datatype: "BYTES", shape: [1n, 1n], data: encodeStrings(["ATL"]) },
+          ],
+        },
+      ],
+    }),
+  };
+};
