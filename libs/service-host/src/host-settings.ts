@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { setting } from "./setting.ts";
+import { type Config, setting } from "./setting.ts";
 
 /** The ports that a service has unless told otherwise. 0 takes a free one. */
 export interface DefaultPorts {
@@ -77,4 +77,4 @@ export const hostSettings = (ports: DefaultPorts) => ({
 });
 
 /** The values of the host's own settings. */
-export type HostSettings = ReturnType<typeof hostSettings>;
+export type HostConfig = Config<ReturnType<typeof hostSettings>>;

@@ -1,27 +1,16 @@
-import { spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { fileURLToPath } from "node:url";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { Health } from "@millrace/contracts/grpc/health/v1/health";
 import { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
 import { createClient, openChannel, RpcError } from "@millrace/grpc";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { ServiceProcess } from "./service-process.ts";
+import { connect, notServing, ServiceProcess, serving, statusOf } from "./service-process.ts";
 
 vi.setConfig({ testTimeout: 30_000 });
-
-const connect = (address: string) => {
-  const channel = openChannel(address, { ownConnection: true });
-  onTestFinished(() => channel.close());
-  return { inference: createClient(GRPCInferenceService, channel), health: createClient(Health, channel) };
-};
-
-const statusOf = async (health: ReturnType<typeof connect>["health"], service: string): Promise<number> =>
-  (await health.check({ service })).status;
-
-const serving = 1;
-const notServing = 2;
 
 describe("a service that starts", () => {
   test("answers at once, and says SERVING and ready when its conditions hold", async () => {
@@ -105,73 +94,6 @@ describe("a service that starts", () => {
   });
 });
 
-describe("a service that is told to stop", () => {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    test(`by ${signal} answers what is open, ends streams, closes in reverse order, exit 0`, async () => {
-      const service = new ServiceProcess(["--worker", "waits"]);
-      const { address } = await service.listens();
-      await service.logged("ready");
-      const { inference, health } = connect(address);
-      const watch = health.watch({ service: "" })[Symbol.asyncIterator]();
-      expect((await watch.next()).value?.status).toBe(serving);
-      const answers = inference.modelStreamInfer(oneAndWait())[Symbol.asyncIterator]();
-      expect((await answers.next()).value?.inferResponse?.id).toBe("one");
-      const slow = inference.modelReady({ name: "slow" });
-      await service.logged("asked");
-      service.signal(signal);
-      expect((await watch.next()).value?.status).toBe(notServing);
-      await expect(answers.next()).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "STOPPING" });
-      expect((await slow).ready).toBe(true);
-      expect(await service.exited).toBe(0);
-      const from = service.log.findIndex(({ msg }) => msg === "Stopping.");
-      expect(service.log.slice(from).map(({ msg }) => msg)).toEqual([
-        "Stopping.",
-        "drain action",
-        "closed last opened",
-        "closed first opened",
-        "Stopped.",
-      ]);
-    });
-  }
-
-  test("takes calls for the drain delay while its health says NOT_SERVING", async () => {
-    const service = new ServiceProcess(["--drain-delay-ms", "60000"]);
-    const { address, http } = await service.listens();
-    const { inference, health } = connect(address);
-    await service.logged("ready");
-    service.signal("SIGTERM");
-    await service.logged("Stopping.");
-    expect(await statusOf(health, "")).toBe(notServing);
-    expect((await inference.modelReady({ name: "a" })).ready).toBe(true);
-    const ready = await fetch(`${http}/readyz`);
-    expect([ready.status, await ready.text()]).toEqual([503, "The service is stopping.\n"]);
-    service.signal("SIGTERM");
-    expect(await service.exited).toBe(1);
-    expect(service.log.at(-1)?.msg).toBe("Stopping at once: a second signal came.");
-  });
-
-  test("before it was ready stops all the same", async () => {
-    const service = new ServiceProcess([]);
-    await service.listens();
-    service.signal("SIGTERM");
-    expect(await service.exited).toBe(0);
-  });
-});
-
-describe("a service whose worker", () => {
-  test("fails, stops with its error in the log, exit 1", async () => {
-    const service = new ServiceProcess(["--worker", "fails"]);
-    expect(await service.exited).toBe(1);
-    expect((await service.logged("A worker failed")).err).toMatchObject({ message: "the worker broke" });
-    expect(service.log.map(({ msg }) => msg)).toContain("closed first opened");
-  });
-
-  test("ends by itself, stops, exit 1", async () => {
-    const service = new ServiceProcess(["--worker", "ends"]);
-    expect(await service.exited).toBe(1);
-  });
-});
-
 describe("a defect", () => {
   test("in a call is logged once with the trace id that the caller got", async () => {
     const service = new ServiceProcess([]);
@@ -209,23 +131,57 @@ describe("healthcheck", () => {
   });
 });
 
-describe("a service that exits with its parent", () => {
-  for (const stdin of ["pipe", "ignore"] as const) {
-    test(`is gone soon after its launcher was killed, with standard input: ${stdin}`, async () => {
-      const fixture = fileURLToPath(new URL("./fixtures/echo-service.ts", import.meta.url));
-      const launch = `
-        const { spawn } = require("node:child_process");
-        const child = spawn(process.execPath, ["--conditions=@millrace/source", ${JSON.stringify(fixture)}, "--exit-with-parent"],
-          { stdio: ["${stdin}", "pipe", "inherit"], env: {} });
-        child.stdout.on("data", (text) => String(text).includes("listens") && console.log(child.pid));`;
-      const launcher = spawn(process.execPath, ["-e", launch], { stdio: ["ignore", "pipe", "ignore"] });
-      const [output] = await once(launcher.stdout, "data");
-      const pid = Number(String(output).trim());
-      expect(isAlive(pid)).toBe(true);
-      launcher.kill("SIGKILL");
-      await vi.waitUntil(() => !isAlive(pid), { timeout: 20_000 });
-    });
-  }
+describe("a service with TLS files and a token file", () => {
+  const folder = (): string => {
+    const path = mkdtempSync(join(tmpdir(), "millrace-host-"));
+    onTestFinished(() => rmSync(path, { recursive: true }));
+    execFileSync(
+      "openssl",
+      "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=a -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem".split(
+        " ",
+      ),
+      { cwd: path, stdio: "pipe" },
+    );
+    writeFileSync(join(path, "tokens"), "demo 0123456789abcdef-demo\n");
+    return path;
+  };
+
+  test("answers those who have both, and its own healthcheck", async () => {
+    const path = folder();
+    const [certificate, key, tokens] = ["cert.pem", "key.pem", "tokens"].map((name) => join(path, name));
+    const environment = {
+      MILLRACE_TLS_CERTIFICATE_FILE: certificate ?? "",
+      MILLRACE_TLS_PRIVATE_KEY_FILE: key ?? "",
+      MILLRACE_TOKEN_FILE: tokens ?? "",
+    };
+    const service = new ServiceProcess([], environment);
+    const { address } = await service.listens();
+    await service.logged("ready");
+    for (const [token, answer] of [
+      ["0123456789abcdef-demo", { ready: true }],
+      ["0123456789abcdef-none", { code: "UNAUTHENTICATED" }],
+    ] as const) {
+      const channel = openChannel(address, { tls: { caFile: certificate }, token, ownConnection: true });
+      onTestFinished(() => channel.close());
+      const call = createClient(GRPCInferenceService, channel).modelReady({ name: "a" });
+      expect(await call.catch((error: unknown) => error)).toMatchObject(answer);
+    }
+    const asked = new ServiceProcess(["healthcheck", "--grpc-port", address.split(":")[1] ?? ""], environment);
+    expect(await asked.exited).toBe(0);
+    expect(service.stdout).not.toContain("0123456789abcdef");
+  });
+
+  test("does not start with half of a pair, nor with a file that is not there", async () => {
+    const half = new ServiceProcess(["--tls-certificate-file", "cert.pem"]);
+    const peer = new ServiceProcess(["--peer-private-key-file", "key.pem"]);
+    const absent = new ServiceProcess(["--token-file", "/no/such/tokens"]);
+    expect([await half.exited, await peer.exited, await absent.exited]).toEqual([1, 1, 1]);
+    expect(half.stderr).toContain(
+      "MILLRACE_TLS_PRIVATE_KEY_FILE: expected a file, since MILLRACE_TLS_CERTIFICATE_FILE",
+    );
+    expect(peer.stderr).toContain("MILLRACE_PEER_CERTIFICATE_FILE: expected a file");
+    expect(absent.stderr).toBe("echo: The token file /no/such/tokens cannot be read.\n");
+  });
 });
 
 describe("a service with an OTLP endpoint", () => {
@@ -264,17 +220,3 @@ describe("a service with an OTLP endpoint", () => {
     expect(bytes.toString("latin1").split("inference.GRPCInferenceService/ModelReady")).toHaveLength(2);
   });
 });
-
-const oneAndWait = async function* () {
-  yield { id: "one" };
-  await new Promise<never>(() => {});
-};
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};

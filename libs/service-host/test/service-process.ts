@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { Health, HealthCheckResponse_ServingStatus } from "@millrace/contracts/grpc/health/v1/health";
+import { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
+import { createClient, openChannel } from "@millrace/grpc";
 import { onTestFinished } from "vitest";
 
 const fixture = fileURLToPath(new URL("./fixtures/echo-service.ts", import.meta.url));
@@ -89,3 +92,17 @@ export class ServiceProcess {
     }
   }
 }
+
+/** Clients of the fixture, closed when the test ends. */
+export const connect = (address: string) => {
+  const channel = openChannel(address, { ownConnection: true });
+  onTestFinished(() => channel.close());
+  return { inference: createClient(GRPCInferenceService, channel), health: createClient(Health, channel) };
+};
+
+/** The health of one service, or of the process. */
+export const statusOf = async (health: ReturnType<typeof connect>["health"], service: string): Promise<number> =>
+  (await health.check({ service })).status;
+
+export const serving = HealthCheckResponse_ServingStatus.SERVING;
+export const notServing = HealthCheckResponse_ServingStatus.NOT_SERVING;
