@@ -1,1 +1,28 @@
-export {};
+export { aggregateFunctionName } from "./compile-aggregate.ts";
+export { compileRepository } from "./compile-repository.ts";
+export { compileReferences } from "./compile-service.ts";
+export type {
+  AggregateView,
+  CompiledAggregate,
+  CompiledEntity,
+  CompiledExpression,
+  CompiledFeature,
+  CompiledFeatureService,
+  CompiledField,
+  CompiledOnDemandView,
+  CompiledRepository,
+  CompiledSource,
+  CompiledView,
+  LatestRowView,
+  OnDemandFeature,
+  Row,
+  Scalar,
+  ServiceFeature,
+} from "./compiled.ts";
+export { DefinitionInvalidError } from "./definition-invalid-error.ts";
+export { formatDurationUs, parseDurationUs } from "./duration.ts";
+export { compileExpression } from "./expression/compile-expression.ts";
+export { ExpressionEvaluationError, ExpressionInvalidError } from "./expression/expression-error.ts";
+export { FeatureServiceUnknownError } from "./feature-service-unknown-error.ts";
+export { FeatureUnknownError } from "./feature-unknown-error.ts";
+export { loadRepository } from "./load-repository.ts";

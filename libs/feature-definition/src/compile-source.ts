@@ -1,0 +1,107 @@
+import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import type { Entity, Field, Source } from "@millrace/contracts/millrace/feature/v1/feature_repository";
+import type { CompiledEntity, CompiledField, CompiledSource } from "./compiled.ts";
+import { placeOf } from "./definition-origin.ts";
+import { parseDurationUs } from "./duration.ts";
+import { valueTypeName } from "./expression/expression-type.ts";
+import type { Problems } from "./problems.ts";
+
+const keyTypes: readonly ValueType[] = [
+  ValueType.INT64,
+  ValueType.STRING,
+  ValueType.BYTES,
+  ValueType.BOOL,
+  ValueType.TIMESTAMP,
+];
+
+const defaultAllowedLateness = "1d";
+const defaultMaxFutureSkew = "5m";
+
+/** Compiles entities; keys must have a type that can be one. */
+export const compileEntities = (entities: readonly Entity[], problems: Problems): Map<string, CompiledEntity> => {
+  const compiled = new Map<string, CompiledEntity>();
+  entities.forEach((entity, index) => {
+    const place = placeOf(entity, `entities[${index}]`);
+    const keys = compileFields(entity.keys, `${place}.keys`, problems);
+    keys.forEach(({ type }, at) => {
+      if (keyTypes.includes(type)) return;
+      problems.add(
+        `${place}.keys[${at}].type`,
+        `one of ${keyTypes.map(valueTypeName).join(", ")}`,
+        valueTypeName(type),
+      );
+    });
+    compiled.set(entity.name, { name: entity.name, keys });
+  });
+  return compiled;
+};
+
+/** Compiles sources; their times must be TIMESTAMP fields. */
+export const compileSources = (sources: readonly Source[], problems: Problems): Map<string, CompiledSource> => {
+  const compiled = new Map<string, CompiledSource>();
+  sources.forEach((source, index) => {
+    const place = placeOf(source, `sources[${index}]`);
+    const fields = compileFields(source.fields, `${place}.fields`, problems);
+    const requireTime = (key: string, name: string): void => {
+      const field = fields.find((candidate) => candidate.name === name);
+      if (field?.type === ValueType.TIMESTAMP) return;
+      const got =
+        field === undefined
+          ? `${JSON.stringify(name)}, which is no field`
+          : `${name}, of type ${valueTypeName(field.type)}`;
+      problems.add(`${place}.${key}`, "the name of a TIMESTAMP field of this source", got);
+    };
+    requireTime("eventTime", source.eventTime);
+    if (source.createdAt !== "") requireTime("createdAt", source.createdAt);
+    if (source.completeUpTo !== undefined && source.completeUpTo.column !== "") {
+      requireTime("completeUpTo.column", source.completeUpTo.column);
+    }
+    if (source.batch === undefined && source.stream === undefined) {
+      problems.add(place, "batch, stream, or both", "neither");
+    }
+    compiled.set(source.name, {
+      name: source.name,
+      fields,
+      eventTime: source.eventTime,
+      createdAt: source.createdAt === "" ? undefined : source.createdAt,
+      allowedLatenessUs: durationOf(
+        source.allowedLateness,
+        defaultAllowedLateness,
+        `${place}.allowedLateness`,
+        problems,
+      ),
+      maxFutureSkewUs: durationOf(source.maxFutureSkew, defaultMaxFutureSkew, `${place}.maxFutureSkew`, problems),
+      batch: source.batch,
+      stream: source.stream,
+      owner: source.owner,
+    });
+  });
+  return compiled;
+};
+
+/** Compiles named columns; names must be unique among them. */
+export const compileFields = (fields: readonly Field[], place: string, problems: Problems): CompiledField[] => {
+  const names = new Set<string>();
+  return fields.map((field, index) => {
+    if (names.has(field.name))
+      problems.add(`${place}[${index}].name`, "a name of its own", `${field.name}, a second time`);
+    names.add(field.name);
+    if (field.min !== undefined && field.max !== undefined && field.min > field.max) {
+      problems.add(`${place}[${index}].min`, `at most max, ${field.max}`, String(field.min));
+    }
+    return {
+      name: field.name,
+      type: field.type,
+      ...(field.min === undefined ? {} : { min: field.min }),
+      ...(field.max === undefined ? {} : { max: field.max }),
+    };
+  });
+};
+
+/** A duration in microseconds. A text without meaning is noted, and counts as none. */
+export const durationOf = (text: string, fallback: string, place: string, problems: Problems): bigint => {
+  const durationUs = parseDurationUs(text === "" ? fallback : text);
+  if (durationUs !== undefined) return durationUs;
+  problems.add(place, "a duration of at most a thousand years, such as 5m, 24h or 7d", text);
+  return 0n;
+};

@@ -1,0 +1,37 @@
+import type { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import type { CompiledField, CompiledRepository, ServiceFeature } from "./compiled.ts";
+
+export interface RequiredColumns {
+  readonly entityKeys: readonly CompiledField[];
+  readonly requestFields: readonly CompiledField[];
+  /** Names that are asked for with more than one type. */
+  readonly conflicts: readonly { readonly name: string; readonly types: readonly ValueType[] }[];
+}
+
+/** The entity keys and request fields that the features need, each once; also those of the inputs of on-demand views. */
+export const requiredColumns = (
+  features: readonly ServiceFeature[],
+  repository: Pick<CompiledRepository, "views" | "onDemandViews">,
+): RequiredColumns => {
+  const entityKeys = new Map<string, CompiledField>();
+  const requestFields = new Map<string, CompiledField>();
+  const types = new Map<string, Set<ValueType>>();
+  const require = (into: Map<string, CompiledField>, field: CompiledField): void => {
+    if (!into.has(field.name)) into.set(field.name, field);
+    types.set(field.name, (types.get(field.name) ?? new Set()).add(field.type));
+  };
+  for (const name of new Set(features.map(({ view }) => view))) {
+    const onDemand = repository.onDemandViews.get(name);
+    for (const field of onDemand?.request ?? []) require(requestFields, field);
+    const stored = onDemand === undefined ? [name] : onDemand.inputs.map(({ view }) => view);
+    for (const view of stored) {
+      for (const key of repository.views.get(view)?.entity.keys ?? []) require(entityKeys, key);
+    }
+  }
+  for (const name of entityKeys.keys()) requestFields.delete(name);
+  return {
+    entityKeys: [...entityKeys.values()],
+    requestFields: [...requestFields.values()],
+    conflicts: [...types].filter(([, found]) => found.size > 1).map(([name, found]) => ({ name, types: [...found] })),
+  };
+};
