@@ -8,9 +8,12 @@ import type { TilePlan } from "./tile-plan.ts";
 /** The first byte of an aggregate row, version 1. */
 export const aggregateRowFormat = 0x11;
 
+/** Used by one call at a time, from its beginning to its end. */
+const rowWriter = new ByteWriter(4096);
+
 /** The bytes of a row. Their layout is drawn in `services/feature-serving/docs/online-rows.md`. */
 export function encodeAggregateRow(plan: TilePlan, row: AggregateRow): Uint8Array {
-  const writer = new ByteWriter(512);
+  const writer = rowWriter.reset();
   writer.u8(aggregateRowFormat);
   row.applied.write(writer);
   writeTime(writer, row.settledUs);

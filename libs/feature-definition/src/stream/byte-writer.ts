@@ -11,6 +11,12 @@ export class ByteWriter {
     this.#view = new DataView(this.#bytes.buffer);
   }
 
+  /** Begins anew, in the same buffer. */
+  reset(): this {
+    this.#length = 0;
+    return this;
+  }
+
   u8(value: number): void {
     this.#reserve(1);
     this.#bytes[this.#length++] = value;
@@ -74,7 +80,16 @@ export class ByteWriter {
   }
 
   string(value: string): void {
-    this.bytes(utf8.encode(value));
+    const most = value.length * 3;
+    if (most >= 0x80) {
+      this.bytes(utf8.encode(value));
+      return;
+    }
+    // Short text, whose length takes one byte, is written in place.
+    this.#reserve(most + 1);
+    const { written } = utf8.encodeInto(value, this.#bytes.subarray(this.#length + 1));
+    this.#bytes[this.#length] = written;
+    this.#length += written + 1;
   }
 
   /** What was written, as bytes of its own. */

@@ -3,6 +3,9 @@ import type { CompiledEntity, CompiledView, Scalar } from "../compiled.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import { writeScalar } from "./scalar-codec.ts";
 
+/** Used by one call at a time, from its beginning to its end. */
+const keyWriter = new ByteWriter(256);
+
 /** Keys longer than this are replaced by their SHA-256, since stores bound the length of a key. */
 const longestKeyBytes = 255;
 
@@ -11,7 +14,7 @@ const longestKeyBytes = 255;
  * them, so that ("1", "23") and ("12", "3") differ. Undefined where a value is null: a null key is a key never seen.
  */
 export function encodeEntityKey(entity: CompiledEntity, values: readonly Scalar[]): Uint8Array | undefined {
-  const writer = new ByteWriter(32);
+  const writer = keyWriter.reset();
   for (let index = 0; index < entity.keys.length; index++) {
     const key = entity.keys[index];
     const value = values[index];

@@ -15,6 +15,9 @@ export const latestRowFormat = 0x21;
 /** More rows from the future than this are not kept: the row then settles at a later time. */
 const mostCandidates = 64;
 
+/** Used by one call at a time, from its beginning to its end. */
+const rowWriter = new ByteWriter(4096);
+
 interface Candidate extends EventOrder {
   readonly values: readonly Scalar[];
 }
@@ -104,7 +107,7 @@ export class LatestRowStream implements ViewStream {
   }
 
   #encode(row: LatestRow): Uint8Array {
-    const writer = new ByteWriter(64 + this.features.length * 9);
+    const writer = rowWriter.reset();
     writer.u8(latestRowFormat);
     row.applied.write(writer);
     writer.zigzag(row.settledUs);

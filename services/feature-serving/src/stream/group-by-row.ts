@@ -38,15 +38,27 @@ export class ViewRouter {
   }
 
   /** Puts the event to its row, unless it does not count in the view. */
-  route(event: SourceEvent, rows: Map<string, RowEvents>): void {
+  route(event: SourceEvent, rows: RowsByKey): void {
     if (!countsIn(this.#view, event.row)) return;
     const values = this.#keyColumns.map((column): Scalar => event.row[column] ?? null);
     const entityKey = encodeEntityKey(this.#view.entity, values);
     if (entityKey === undefined) return;
-    const key = this.#rowKey(entityKey);
-    const name = Buffer.from(key).toString("latin1");
-    const row = rows.get(name);
-    if (row === undefined) rows.set(name, { key, stream: this.stream, events: [event] });
+    const name = Buffer.from(entityKey.buffer, entityKey.byteOffset, entityKey.byteLength).toString("latin1");
+    let ofView = rows.get(this);
+    if (ofView === undefined) {
+      ofView = new Map();
+      rows.set(this, ofView);
+    }
+    const row = ofView.get(name);
+    if (row === undefined) ofView.set(name, { key: this.#rowKey(entityKey), stream: this.stream, events: [event] });
     else row.events.push(event);
   }
+}
+
+/** The rows that a batch touches: by view, then by the bytes of the entity's key. */
+export type RowsByKey = Map<ViewRouter, Map<string, RowEvents>>;
+
+/** All rows of a batch. */
+export function allRows(rows: RowsByKey): RowEvents[] {
+  return [...rows.values()].flatMap((ofView) => [...ofView.values()]);
 }

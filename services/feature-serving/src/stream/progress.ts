@@ -12,10 +12,37 @@ export interface PartitionProgress {
   judged: number;
   /** Event time of the newest applied event, in microseconds, by `view@version`. */
   newestEventUs: Record<string, number>;
+  /** Where the partition stood at some times of the worker's clock, oldest first: where to go back to. */
+  checkpoints: { readonly atMs: number; readonly offset: number }[];
 }
 
 export function emptyProgress(epoch: string, incarnation: string): PartitionProgress {
-  return { epoch, incarnation, positions: {}, judged: 0, newestEventUs: {} };
+  return { epoch, incarnation, positions: {}, judged: 0, newestEventUs: {}, checkpoints: [] };
+}
+
+/** How many checkpoints a rewind is divided into. */
+const checkpointsPerRewind = 6;
+
+/** Remembers where the partition stands, now and then, for as long as a rewind may need it. */
+export function addCheckpoint(progress: PartitionProgress, offset: number, nowMs: number, rewindMs: number): void {
+  const { checkpoints } = progress;
+  const last = checkpoints.at(-1);
+  if (last !== undefined && nowMs - last.atMs < rewindMs / checkpointsPerRewind) return;
+  checkpoints.push({ atMs: nowMs, offset });
+  while ((checkpoints[1]?.atMs ?? nowMs) <= nowMs - rewindMs) checkpoints.shift();
+}
+
+/**
+ * Sends every view of a partition back to where it stood `rewindMs` ago, or to the beginning where that is not known:
+ * the clock of the worker counts, since records may carry any time.
+ */
+export function rewind(progress: PartitionProgress, nowMs: number, rewindMs: number): void {
+  const held = progress.checkpoints.findLast(({ atMs }) => atMs <= nowMs - rewindMs);
+  const offset = held?.offset ?? 0;
+  for (const [id, position] of Object.entries(progress.positions)) {
+    progress.positions[id] = Math.min(position, offset);
+  }
+  progress.checkpoints = progress.checkpoints.filter(({ offset: known }) => known <= offset);
 }
 
 const utf8 = new TextEncoder();

@@ -4,9 +4,9 @@ import { originOf, type SourceEvent, SourceRecordReader, type ViewStream } from 
 import type { Kv } from "@millrace/kv";
 import { type RejectedRecord, writeDeadLetters } from "./dead-letters.ts";
 import { foldRows, IncarnationChangedError } from "./fold-rows.ts";
-import { type RowEvents, ViewRouter } from "./group-by-row.ts";
+import { allRows, type RowsByKey, ViewRouter } from "./group-by-row.ts";
 import type { IngestionCounts } from "./ingestion-counts.ts";
-import { emptyProgress, type PartitionProgress, type ProgressStore } from "./progress.ts";
+import { addCheckpoint, emptyProgress, type PartitionProgress, type ProgressStore, rewind } from "./progress.ts";
 
 /** A source of the topic with the views that read it. */
 export interface SourceStreams {
@@ -130,12 +130,11 @@ export class TopicIngestion {
     this.#origin = originOf(info.epoch);
     const held = await progress.read(topic, partitions);
     const firsts = await this.#firstOffsets();
-    const rewound = new Map((await log.offsetsAt(topic, Date.now() - rewindMs)).map((at) => [at.partition, at.offset]));
     return partitions.map((partition, index): LogPosition => {
       const found = held[index];
       const isKnown = found !== undefined && found.epoch === this.#epoch;
       const owned = isKnown ? found : emptyProgress(this.#epoch, this.#incarnation);
-      if (owned.incarnation !== this.#incarnation) sendBack(owned, Number(rewound.get(partition) ?? 0n));
+      if (owned.incarnation !== this.#incarnation) rewind(owned, Date.now(), rewindMs);
       owned.incarnation = this.#incarnation;
       const next = this.#startOf(owned, firsts.get(partition) ?? 0);
       this.#owned.set(partition, { progress: owned, next, seeks: 0, committed: next });
@@ -177,8 +176,8 @@ export class TopicIngestion {
   }
 
   async #apply(batches: readonly RecordBatch[]): Promise<void> {
-    const { online, log, topic, counts, progress, onApplied } = this.#options;
-    const rows = new Map<string, RowEvents>();
+    const { online, log, topic, counts, progress, rewindMs, onApplied } = this.#options;
+    const rows: RowsByKey = new Map();
     const rejected: RejectedRecord[] = [];
     const newest = new Map<OwnedPartition, Map<string, number>>();
     for (const batch of batches) {
@@ -189,7 +188,7 @@ export class TopicIngestion {
       for (const record of batch.records) this.#route(record, owned, rows, rejected, newestOfViews);
     }
     try {
-      const result = await foldRows(online, this.#incarnation, rows.values());
+      const result = await foldRows(online, this.#incarnation, allRows(rows));
       counts.rowsWritten += result.rowsWritten;
       counts.refused += result.refused;
     } catch (error) {
@@ -212,6 +211,7 @@ export class TopicIngestion {
         counts.newest(id, timeUs);
       }
       owned.progress.judged = Math.max(owned.progress.judged, end);
+      addCheckpoint(owned.progress, owned.next, Date.now(), rewindMs);
       owned.next = end;
       counts.events += batch.records.length;
       counts.lag(topic, batch.partition, Number(batch.endOffset) - end);
@@ -229,7 +229,7 @@ export class TopicIngestion {
   #route(
     record: RecordBatch["records"][number],
     owned: OwnedPartition,
-    rows: Map<string, RowEvents>,
+    rows: RowsByKey,
     rejected: RejectedRecord[],
     newest: Map<string, number>,
   ): void {
@@ -257,14 +257,12 @@ export class TopicIngestion {
 
   /** The store may have lost its last writes: every partition goes back by the rewind. */
   async #goBack(incarnation: string): Promise<void> {
-    const { log, topic, rewindMs, counts } = this.#options;
+    const { rewindMs, counts } = this.#options;
     this.#incarnation = incarnation;
     counts.rewinds++;
     const firsts = await this.#firstOffsets();
-    for (const { partition, offset } of await log.offsetsAt(topic, Date.now() - rewindMs)) {
-      const owned = this.#owned.get(partition);
-      if (owned === undefined) continue;
-      sendBack(owned.progress, Number(offset));
+    for (const [partition, owned] of this.#owned) {
+      rewind(owned.progress, Date.now(), rewindMs);
       owned.progress.incarnation = incarnation;
       this.#seek(partition, owned, this.#startOf(owned.progress, firsts.get(partition) ?? 0));
     }
@@ -300,11 +298,5 @@ export class TopicIngestion {
       () => undefined,
     );
     return done;
-  }
-}
-
-function sendBack(progress: PartitionProgress, offset: number): void {
-  for (const [id, position] of Object.entries(progress.positions)) {
-    progress.positions[id] = Math.min(position, offset);
   }
 }
