@@ -87,8 +87,9 @@ export class Platform {
         channel.close();
         if (child.exitCode !== null || child.signalCode !== null) return undefined;
         child.kill("SIGTERM");
-        const stopped = once(child, "exit").then(([code]) =>
-          code === 0 ? undefined : `${plan.name} ended with ${code}`,
+        // A service that was still starting has no handler yet, and ends by the signal itself.
+        const stopped = once(child, "exit").then(([code, signal]) =>
+          code === 0 || signal === "SIGTERM" ? undefined : `${plan.name} ended with ${code ?? signal}`,
         );
         const timer = new AbortController();
         const late = sleep(stopTimeoutMs, "late" as const, { signal: timer.signal }).catch(() => undefined);

@@ -59,15 +59,15 @@ export const openTimeline = async ({ dataFolder, predictOneIn, predictFromUs }: 
       const during = (column: string): string =>
         `${column} >= make_timestamp(${fromUs}) AND ${column} < make_timestamp(${toUs})`;
       const reader = await connection.runAndReadAll(`
-        SELECT kind, CAST(epoch_us(at) AS DOUBLE), airport, CAST(flight AS DOUBLE), CAST(number AS DOUBLE) FROM (
-          SELECT 0 AS kind, departed_at AS at, origin AS airport, flight, distance AS number
+        SELECT kind, CAST(epoch_us(moment) AS DOUBLE), airport, CAST(flight AS DOUBLE), CAST(number AS DOUBLE) FROM (
+          SELECT 0 AS kind, departed_at AS moment, origin AS airport, flight, distance AS number
           FROM ${file("flights.parquet")} WHERE ${predicted} AND ${during("departed_at")}
           UNION ALL
           SELECT 1, arrived_at, airport, flight, delay FROM ${file("arrivals.parquet")} WHERE ${during("arrived_at")}
           UNION ALL
           SELECT 2, arrived_at, origin, flight, delay
           FROM ${file("flights.parquet")} WHERE ${predicted} AND ${during("arrived_at")}
-        ) ORDER BY at, kind, flight`);
+        ) ORDER BY moment, kind, flight`);
       return reader.getRows().map((row): TimelineEvent => {
         const [kind, atUs, airport, flight, number] = row as [number, number, string, number, number];
         const base = { atUs, airport, flight };
