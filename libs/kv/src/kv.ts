@@ -14,13 +14,19 @@ export interface ConditionalWrite {
   readonly expectedVersion: number;
   /** Undefined deletes the entry. */
   readonly value: Uint8Array | undefined;
-  /** When the entry may go, in milliseconds since 1970. Undefined: never. */
+  /**
+   * From when on the entry counts as absent, in milliseconds since 1970. Undefined: never. A write without it takes away
+   * what an earlier write set.
+   */
   readonly expiresAtMs?: number;
 }
 
 /**
  * A key-value store of bytes: the port between millrace and LMDB or Redis. One instance is one connection or one opened
- * folder; whoever opens it closes it. Every method rejects with StoreUnavailableError when the store does not answer.
+ * folder; whoever opens it closes it. Every method rejects with StoreUnavailableError when the store does not answer or was
+ * closed, and with KeyInvalidError for a key of no bytes or more than 1024. A write that was rejected with
+ * StoreUnavailableError may have been applied all the same: read again to know. Buffers given to a call must stay
+ * unchanged until it settles.
  *
  * A key may carry a hash tag in braces (`{airport:ATL}…`): keys with the same tag live on the same node of a cluster.
  */
@@ -41,8 +47,8 @@ export interface Kv {
   compareAndSetMany(writes: readonly ConditionalWrite[]): Promise<boolean[]>;
 
   /**
-   * Applies all writes or, when one entry has another version than expected, none; answers which it was. All keys must
-   * carry the same hash tag.
+   * Applies all writes or, when one entry has another version than expected, none; answers which it was. Rejects with
+   * KeyInvalidError unless all keys carry the same hash tag and differ.
    */
   transact(writes: readonly ConditionalWrite[]): Promise<boolean>;
 

@@ -10,3 +10,4 @@ export type { BackingOptions, BackingServer } from "./backing-server.ts";
 export { freePort } from "./free-port.ts";
 export { startKafka } from "./kafka.ts";
 export { type RedisOptions, startRedis } from "./redis.ts";
+export { type RedisClusterServers, startRedisCluster } from "./redis-cluster.ts";

@@ -48,7 +48,8 @@ const answersPing = (port: number): Promise<boolean> =>
     const socket = createConnection(port, "127.0.0.1", () => socket.write("PING\r\n"));
     socket.setTimeout(1000, () => socket.destroy());
     socket.once("data", (data) => {
-      resolve(data.toString().startsWith("+PONG"));
+      // A server that asks for a password is up, too.
+      resolve(/^(\+PONG|-NOAUTH)/.test(data.toString()));
       socket.destroy();
     });
     socket.once("error", () => resolve(false));
