@@ -23,7 +23,7 @@ const codes = [
 test("the README has one row for each reason, with a meaning and a status, and no other row", () => {
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
   const table = readme.slice(readme.indexOf("## Reasons"), readme.indexOf("## Behaviour"));
-  const rows = [...table.matchAll(/^\| `([A-Z_]+)` \| (.+) \| (.+) \|$/gm)];
+  const rows = [...table.matchAll(/^\| `([A-Z_]+)` +\| (.+?) +\| (.+?) +\|$/gm)];
   const reasons = Object.keys(Reason).filter((name) => name !== "UNSPECIFIED");
   expect(rows.map(([, reason]) => reason).toSorted()).toEqual(reasons.toSorted());
   for (const [, reason, meaning, status] of rows) {
