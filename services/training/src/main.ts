@@ -1,0 +1,41 @@
+import { mkdir } from "node:fs/promises";
+import { resolve } from "node:path";
+import { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { createClient } from "@millrace/grpc";
+import { openKv } from "@millrace/kv";
+import { runService } from "@millrace/service-host";
+import { RunLedger } from "./runs/run-ledger.ts";
+import { RunMetrics } from "./runs/run-metrics.ts";
+import { RunQueue } from "./runs/run-queue.ts";
+import { settings } from "./settings.ts";
+import { trainingService } from "./training-service.ts";
+
+await runService(
+  "training",
+  settings,
+  async (host, config) => {
+    const ledger = new RunLedger(host.own(await openKv(config.stateUrl)));
+    await mkdir(config.workFolder, { recursive: true });
+    const features =
+      config.featureServingAddress === undefined
+        ? undefined
+        : createClient(FeatureService, host.openChannel(config.featureServingAddress));
+    const dataRoot = resolve(config.dataRoot);
+    const metrics = new RunMetrics(host.metrics);
+    const queue = new RunQueue({
+      ...config,
+      ledger,
+      features,
+      dataRoot,
+      onChange: (run) => {
+        metrics.note(run);
+        host.log.info({ run: run.id, spec: run.spec?.name }, metrics.sentence(run));
+      },
+      onDefect: (run, stack) => host.log.error({ run, stack }, "A run failed by a defect."),
+    });
+    metrics.watch(queue);
+    host.start(queue);
+    return [trainingService({ ledger, queue, features, dataRoot, now: Date.now })];
+  },
+  { grpcPort: 8021, metricsPort: 8022 },
+);

@@ -1,0 +1,235 @@
+import { join } from "node:path";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type Evaluation, EvaluationSchema, Task } from "@millrace/contracts/millrace/model/v1/model_package";
+import { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
+import { Backend, type TrainingSpec, TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
+import { openModelStore } from "@millrace/model-package";
+import { exportNetwork, type NetworkInput, type NetworkOutput } from "@millrace/onnx";
+import { buildBaseline, calibrator, fitIsotonic } from "@millrace/stats";
+import { openTensorflow, type TensorflowBackend, type TensorflowChoice } from "@millrace/tensor/tensorflow";
+import { type SplitDataset, splitDataset } from "../dataset/split-dataset.ts";
+import type { TrainingTable } from "../dataset/training-table.ts";
+import { compareWithChampion } from "../evaluation/compare-with-champion.ts";
+import { evaluate, type HeldOutRows } from "../evaluation/evaluate.ts";
+import { checkExport } from "../evaluation/export-mismatch-error.ts";
+import { judgeGates } from "../evaluation/judge-gates.ts";
+import { defaultMetrics, metricsOf } from "../evaluation/metric-of.ts";
+import { permutationImportance } from "../evaluation/permutation-importance.ts";
+import { PackageModel } from "../evaluation/score-rows.ts";
+import { baselineColumns } from "../package/baseline-columns.ts";
+import { buildGolden } from "../package/build-golden.ts";
+import { buildManifest, specHash } from "../package/build-manifest.ts";
+import { outputRepository } from "../package/output-repository.ts";
+import { writeCard } from "../package/write-card.ts";
+import { fitPreparation } from "../preparation/fit-preparation.ts";
+import { loadDataset } from "./load-dataset.ts";
+import type { RunOrder, RunReport } from "./run-report.ts";
+import { trainOnDataset } from "./train-on-dataset.ts";
+
+const backends: Readonly<Record<Backend, TensorflowChoice>> = {
+  [Backend.BACKEND_UNSPECIFIED]: "auto",
+  [Backend.AUTO]: "auto",
+  [Backend.WASM]: "wasm",
+  [Backend.NATIVE_CPU]: "native-cpu",
+  [Backend.NATIVE_CUDA]: "native-cuda",
+};
+
+/**
+ * A whole run, from the dataset to the tagged package: read, split, fit the preparation, train, export and check the
+ * export, evaluate through onnxruntime with the very bytes of the package, judge the gates, push. Begun again in the same
+ * folder it goes on from what is there, and ends with the same digest.
+ */
+export const runPipeline = async (
+  order: RunOrder,
+  report: (message: RunReport) => void,
+  signal: AbortSignal,
+): Promise<void> => {
+  const spec = fromBinary(TrainingSpecSchema, order.spec);
+  const trainer = spec.trainer?.trainer.case === "tfjs" ? spec.trainer.trainer.value : undefined;
+  if (trainer === undefined) {
+    throw new TypeError("Only the tfjs trainer is built.");
+  }
+  const phase = (which: RunPhase, detail: string): void => report({ kind: "phase", phase: which, detail });
+
+  phase(RunPhase.READING, "Reading the dataset.");
+  const { table, featureService } = await loadDataset(spec, order, report, signal);
+  const split = splitDataset(table, spec.dataset?.split);
+  const { training, validation, test, task } = split;
+  report({
+    kind: "dataset",
+    snapshotId: table.origin.snapshotId,
+    trainingRows: training.length,
+    validationRows: validation.length,
+    testRows: test.length,
+  });
+
+  phase(RunPhase.FITTING_PREPARATION, `Learning from ${training.length} rows how each feature is prepared.`);
+  const inputs = fitPreparation(table.features, training, trainer);
+  const tensorflow = await openTensorflow(backends[trainer.backend]);
+  report({ kind: "backend", text: describeBackend(tensorflow) });
+
+  phase(RunPhase.TRAINING, `Training on ${tensorflow.label}.`);
+  const trained = await trainOnDataset({
+    table,
+    split,
+    inputs,
+    trainer,
+    seed: spec.seed,
+    checkpointFile: join(order.runFolder, "checkpoint.bin"),
+    checkpointKey: `${specHash(spec)} ${tensorflow.label} ${table.origin.snapshotId}`,
+    signal,
+    report,
+  });
+
+  phase(RunPhase.EXPORTING, "Writing the network as ONNX, and comparing it with the network that was trained.");
+  const output: NetworkOutput =
+    task === Task.BINARY
+      ? { name: "probability", transform: "sigmoid" }
+      : { name: "estimate", transform: "scale", scale: trained.labelDeviation, offset: trained.labelMean };
+  const model = exportNetwork({ name: spec.name, inputs, network: trained.model, output });
+  const scored = await PackageModel.open(model, scoredInputs(inputs, table));
+  const target = outputRepository(spec.output?.repository ?? "", order.modelStoreUrl);
+  const store = await openModelStore(target.storeUrl);
+  try {
+    const scores = await scored.score(test, signal);
+    checkExport(trained.predict(test), scores);
+
+    phase(RunPhase.EVALUATING, `Evaluating the package on ${test.length} rows.`);
+    const heldOut = heldOutRows(table, split, test, scores);
+    const validationScores = await scored.score(validation, signal);
+    const calibration =
+      task === Task.BINARY ? fitIsotonic(validationScores, pick(table.labels, validation)) : undefined;
+    const measured = evaluate(heldOut, metricNames(spec, task), spec.evaluation, spec.seed);
+    const calibrated =
+      calibration === undefined ? [] : calibratedMetrics(heldOut, calibrator(calibration), metricNames(spec, task));
+    const champion = await compareWithChampion(
+      store,
+      spec.evaluation,
+      spec.gates,
+      heldOut,
+      test,
+      table.features,
+      spec.seed,
+      signal,
+    );
+    const evaluation = create(EvaluationSchema, {
+      metrics: [...measured.metrics, ...calibrated],
+      slices: measured.slices,
+      gates: judgeGates(spec.gates, measured.metrics, champion),
+    });
+    const importance = await permutationImportance(
+      scored,
+      inputs.map(({ name }) => name),
+      validation,
+      table.labels,
+      task,
+      spec.seed,
+      signal,
+    );
+
+    phase(RunPhase.PACKAGING, "Profiling the training period and writing the package.");
+    const rows = Uint32Array.from([...training, ...validation, ...test]).sort();
+    const allScores = await scored.score(rows, signal);
+    const baseline = buildBaseline({
+      columns: baselineColumns(inputs, table.features, rows, { name: output.name, scores: allScores, task }),
+      eventTimesUs: BigInt64Array.from(rows, (row) => table.eventTimesUs[row] as bigint),
+      ...(task === Task.BINARY
+        ? { performance: { scores: allScores, labels: pick(table.labels, rows), calibration } }
+        : {}),
+    });
+    const manifest = buildManifest({
+      spec,
+      table,
+      split,
+      inputs,
+      featureService,
+      model,
+      evaluation,
+      calibration,
+      importance,
+      trainer: tensorflow.label,
+      codeRevision: order.codeRevision,
+    });
+    const rejectedBecause = rejection(evaluation);
+    const content = {
+      manifest,
+      model,
+      baseline,
+      golden: await buildGolden(scored, output.name, table.features, test, signal),
+      card: writeCard(manifest, importance, rejectedBecause),
+    };
+    const tag = rejectedBecause === "" ? spec.output?.tag || "candidate" : "rejected";
+    const { digest } = await store.push(target.repository, content, [tag], signal);
+    report({
+      kind: "packaged",
+      evaluation: toBinary(EvaluationSchema, evaluation),
+      reference: `${target.repository}@${digest}`,
+      digest,
+      tags: [tag],
+      rejectedBecause,
+    });
+  } finally {
+    await store.close();
+    await scored.close();
+  }
+};
+
+const describeBackend = ({ label, why }: TensorflowBackend): string => `${label}: ${why}`;
+
+const metricNames = (spec: TrainingSpec, task: Task): readonly string[] => {
+  const asked = spec.evaluation?.metrics ?? [];
+  const names = asked.length > 0 ? asked : defaultMetrics(task);
+  // A gate's metric is measured even where the spec does not list it.
+  return [...new Set([...names, ...spec.gates.map(({ metric }) => metric)])];
+};
+
+const scoredInputs = (inputs: readonly NetworkInput[], { features }: TrainingTable) =>
+  inputs.map(({ name, datatype }, place) => {
+    const column = features[place];
+    if (column === undefined) {
+      throw new TypeError(`There is no column for the input ${name}.`);
+    }
+    return { name, datatype, column };
+  });
+
+const pick = (values: Float64Array, rows: Uint32Array): Float64Array =>
+  Float64Array.from(rows, (row) => values[row] as number);
+
+const heldOutRows = (
+  table: TrainingTable,
+  { task }: SplitDataset,
+  test: Uint32Array,
+  scores: Float32Array,
+): HeldOutRows => ({
+  task,
+  labels: pick(table.labels, test),
+  scores,
+  weights: table.weights && pick(table.weights, test),
+  eventTimesUs: BigInt64Array.from(test, (row) => table.eventTimesUs[row] as bigint),
+  slices: new Map(
+    [...table.slices].map(([name, values]) => [name, Array.from(test, (row) => values[row] ?? "")] as const),
+  ),
+});
+
+/** The metrics that calibration changes, measured once more on the calibrated probabilities of the test split. */
+const calibratedMetrics = (
+  rows: HeldOutRows,
+  calibrate: (score: number) => number,
+  names: readonly string[],
+): Evaluation["metrics"] => {
+  const metric = metricsOf(rows.task, rows.labels, Float64Array.from(rows.scores, calibrate));
+  return ["LOG_LOSS", "BRIER", "CALIBRATION_ERROR"]
+    .filter((name) => names.includes(name))
+    .map((name) => ({
+      $typeName: "millrace.model.v1.Metric",
+      name: `${name}_CALIBRATED`,
+      value: metric(name, rows.weights),
+      rows: BigInt(rows.labels.length),
+    }));
+};
+
+const rejection = ({ gates }: Evaluation): string =>
+  gates
+    .filter(({ passed }) => !passed)
+    .map(({ rule, value }) => `${rule}: it is ${value.toPrecision(4)}.`)
+    .join(" ");

@@ -1,0 +1,46 @@
+import type { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
+import type { FinishedEpoch } from "../network/checkpoint.ts";
+
+/** What a run is to do: all that its process needs to know. Survives a restart as part of the run's folder. */
+export interface RunOrder {
+  /** The TrainingSpec as protobuf. */
+  readonly spec: Uint8Array;
+  readonly codeRevision: string;
+  /** Where the run keeps its dataset and its checkpoint. */
+  readonly runFolder: string;
+  readonly dataRoot: string;
+  readonly modelStoreUrl: string;
+}
+
+/** What a run's process says while it works. */
+export type RunReport =
+  | { readonly kind: "phase"; readonly phase: RunPhase; readonly detail: string }
+  | { readonly kind: "rows"; readonly rows: number; readonly totalRows: number }
+  | {
+      readonly kind: "training";
+      readonly epoch: number;
+      readonly totalEpochs: number;
+      readonly rows: number;
+      readonly totalRows: number;
+      readonly loss: number;
+      readonly secondsLeft: number;
+    }
+  | { readonly kind: "epoch"; readonly epoch: FinishedEpoch }
+  | {
+      readonly kind: "dataset";
+      readonly snapshotId: string;
+      readonly trainingRows: number;
+      readonly validationRows: number;
+      readonly testRows: number;
+    }
+  | { readonly kind: "backend"; readonly text: string }
+  | {
+      readonly kind: "packaged";
+      /** The Evaluation as protobuf. */
+      readonly evaluation: Uint8Array;
+      readonly reference: string;
+      readonly digest: string;
+      readonly tags: readonly string[];
+      /** Why the gates rejected it; empty where they did not. */
+      readonly rejectedBecause: string;
+    };

@@ -1,0 +1,65 @@
+import { type Run, RunState } from "@millrace/contracts/millrace/training/v1/training_service";
+import { Counter, Gauge, type Registry } from "prom-client";
+import { phaseName, stateName } from "./state-name.ts";
+
+/** The metrics of the queue and its runs. */
+export class RunMetrics {
+  readonly #registry: Registry;
+  readonly #ended: Counter<"state">;
+  readonly #epochSeconds: Gauge<"spec">;
+
+  constructor(registry: Registry) {
+    this.#registry = registry;
+    this.#ended = new Counter({
+      name: "millrace_training_runs_total",
+      help: "Runs that are over, by how they ended.",
+      labelNames: ["state"],
+      registers: [registry],
+    });
+    this.#epochSeconds = new Gauge({
+      name: "millrace_training_epoch_seconds",
+      help: "Duration of the newest epoch of a spec, in seconds.",
+      labelNames: ["spec"],
+      registers: [registry],
+    });
+  }
+
+  /** Shows how many runs wait and are under way. */
+  watch(queue: { readonly waiting: number; readonly running: number }): void {
+    new Gauge({
+      name: "millrace_training_runs",
+      help: "Runs that wait or are under way.",
+      labelNames: ["state"],
+      registers: [this.#registry],
+      collect() {
+        this.set({ state: "queued" }, queue.waiting);
+        this.set({ state: "running" }, queue.running);
+      },
+    });
+  }
+
+  /** Counts what a changed run tells. */
+  note(run: Run): void {
+    const epoch = run.epochs.at(-1);
+    if (epoch !== undefined && run.state === RunState.RUNNING) {
+      this.#epochSeconds.set({ spec: run.spec?.name ?? "" }, epoch.seconds);
+    }
+    if (run.endedAt !== undefined) {
+      this.#ended.inc({ state: stateName(run.state) });
+    }
+  }
+
+  /** What a run is at, for the log. */
+  sentence(run: Run): string {
+    if (run.state === RunState.RUNNING) {
+      const epoch = run.epochs.at(-1);
+      const losses =
+        epoch === undefined
+          ? ""
+          : ` After epoch ${epoch.epoch}: training loss ${epoch.trainingLoss.toPrecision(5)}, validation loss ${epoch.validationLoss.toPrecision(5)}.`;
+      return `Run ${run.id} is ${phaseName(run.phase)}.${losses}`;
+    }
+    const why = run.error === undefined ? "" : ` ${run.error.message}`;
+    return `Run ${run.id} is ${stateName(run.state)}.${why}`;
+  }
+}

@@ -1,0 +1,31 @@
+import { setting } from "@millrace/service-host";
+import { z } from "zod";
+
+/** Every setting of the training service beside the host's own. The table in the README is printed from it. */
+export const settings = {
+  stateUrl: setting(
+    z.string().min(1).default("lmdb:./.millrace/training/state"),
+    "Where runs are kept: `lmdb:./folder` or `redis://host:port`.",
+  ),
+  featureServingAddress: setting(
+    z.string().min(1).optional(),
+    "Address of feature-serving. Without it only datasets from files alone can be trained on.",
+  ),
+  modelStoreUrl: setting(
+    z.string().min(1).default("oci:./.millrace/models"),
+    "Where model packages go: `oci:./folder` or `oci://registry/prefix`.",
+  ),
+  dataRoot: setting(z.string().min(1).default("."), "Folder below which the Parquet and CSV files of specs lie."),
+  workFolder: setting(
+    z.string().min(1).default("./.millrace/training/runs"),
+    "Folder for datasets and checkpoints, one folder a run.",
+  ),
+  maxConcurrentRuns: setting(
+    z.coerce.number().int().min(1).max(64).default(1),
+    "Runs that train at the same time; the others wait.",
+  ),
+  maxQueuedRuns: setting(
+    z.coerce.number().int().min(1).default(1000),
+    "Most runs that wait; StartRun refuses more with RESOURCE_EXHAUSTED.",
+  ),
+};
