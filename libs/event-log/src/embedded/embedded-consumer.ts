@@ -55,6 +55,8 @@ export class EmbeddedConsumer implements Consumer {
       firstLook = resolve;
     });
     this.stopped = this.#run(firstLook);
+    // Whoever waits for it sees the rejection; nobody has to.
+    this.stopped.catch(() => undefined);
   }
 
   async #run(firstLook: () => void): Promise<void> {
