@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { readSettings, setting, settingsTable } from "./index.ts";
+import { hostSettings, readSettings, setting, settingsTable } from "./index.ts";
 
 const settings = {
   grpcPort: setting(z.coerce.number().int().min(0).max(65535).default(8011), "Port of gRPC."),
@@ -68,4 +69,12 @@ describe("settings", () => {
     expect(table).toContain("| `MILLRACE_ONLINE_STORE_URL` | `--online-store-url` | text | required |");
     expect(table).toContain("| `MILLRACE_REFLECTION` | `--reflection` | `true`, `false` | `true` |");
   });
+});
+
+test("the README has the table of the settings that every service has", () => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  // The formatter pads cells and rules.
+  const plain = (text: string) =>
+    text.replace(/ +/g, " ").replace(/-+/g, "-").replaceAll("| - ", "|-").replaceAll("- |", "-|");
+  expect(plain(readme)).toContain(plain(settingsTable(hostSettings({}))));
 });

@@ -120,7 +120,9 @@ const nearest = (word: string, known: readonly string[]): string => {
       best = candidate;
     }
   }
-  return least <= Math.min(4, word.length / 4) ? `a known setting (did you mean ${best}?)` : "a known setting";
+  return least <= Math.min(4, Math.max(2, word.length / 4))
+    ? `a known setting (did you mean ${best}?)`
+    : "a known setting";
 };
 
 /** Levenshtein distance, by the two-row form of Wagner and Fischer 1974. */

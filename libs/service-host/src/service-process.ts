@@ -71,11 +71,11 @@ export class ServiceProcess {
     }
     this.#host.onHealthChange = () => this.#updateHealth();
     this.#readiness = setInterval(() => this.#updateHealth(), 500);
-    this.#updateHealth();
     this.#log.info(
       { grpcAddress: this.#server.address, metricsPort: this.#endpoint.port, pid: process.pid },
       `${this.#name} listens on ${this.#server.address}`,
     );
+    this.#updateHealth();
   }
 
   #listen(): Promise<GrpcServer> {
