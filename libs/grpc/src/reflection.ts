@@ -1,6 +1,7 @@
 import type { DescFile, DescService } from "@bufbuild/protobuf";
 import { createRegistry, type Registry, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { file_google_rpc_error_details } from "@millrace/contracts/google/rpc/error_details";
 import * as v1 from "@millrace/contracts/grpc/reflection/v1/reflection";
 import * as v1alpha from "@millrace/contracts/grpc/reflection/v1alpha/reflection";
 import { implement, type ServiceImplementation } from "./service-implementation.ts";
@@ -55,6 +56,8 @@ class FileIndex {
     for (const service of services) {
       add(service.file);
     }
+    // Clients ask for these when they show the details of an error.
+    add(file_google_rpc_error_details);
     this.#registry = createRegistry(...this.#files.values());
   }
 

@@ -161,7 +161,8 @@ export class ServerCall implements CallContext {
     const status = statusFromError(error, this.traceId);
     const code = statusName(status.code);
     const hidden = !(error instanceof MillraceError) || error.details.cause !== undefined || code === "INTERNAL";
-    if (hidden && !this.#finished) {
+    // Of a call that is over, only a defect is news: its other errors follow from the end.
+    if (hidden && (!this.#finished || !(error instanceof MillraceError))) {
       this.#environment.onFailure?.({ error, method: this.method, traceId: this.traceId, code });
     }
     this.finish(code);

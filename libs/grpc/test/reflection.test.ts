@@ -66,6 +66,7 @@ describe("reflection", () => {
       { case: "fileContainingSymbol", value: "millrace.feature.v1.FeatureService.GetFeatures" },
       { case: "fileContainingSymbol", value: "google.protobuf.Timestamp.seconds" },
       { case: "fileContainingSymbol", value: "grpc.health.v1.HealthCheckResponse.SERVING" },
+      { case: "fileContainingSymbol", value: "google.rpc.ErrorInfo" },
       { case: "allExtensionNumbersOfType", value: extendee },
       { case: "fileContainingExtension", value: { containingType: extendee, extensionNumber: 1159 } as never },
       { case: "fileContainingSymbol", value: "millrace.feature.v1.Nothing" },
@@ -77,14 +78,15 @@ describe("reflection", () => {
       "fileDescriptorResponse",
       "fileDescriptorResponse",
       "fileDescriptorResponse",
+      "fileDescriptorResponse",
       "allExtensionNumbersResponse",
       "fileDescriptorResponse",
       "errorResponse",
       "errorResponse",
       "errorResponse",
     ]);
-    expect(answers[4]?.value).toMatchObject({ extensionNumber: [1159, 1160] });
-    expect(answers[6]?.value).toMatchObject({ errorCode: 5 });
+    expect(answers[5]?.value).toMatchObject({ extensionNumber: [1159, 1160] });
+    expect(answers[7]?.value).toMatchObject({ errorCode: 5 });
   });
 
   test("is not there when it is switched off", async () => {
