@@ -28,6 +28,32 @@ describe("the WASM backend", () => {
   });
 });
 
+describe("a product of transposed matrices", () => {
+  test.each([
+    [false, false],
+    [true, false],
+    [false, true],
+    [true, true],
+  ])("on WASM is that of the plain backend (transposed: %s, %s), and leaks nothing", async (left, right) => {
+    const { tf } = await openTensorflow("wasm");
+    const before = tf.memory().numDataBuffers;
+    const product = (): number[] =>
+      tf.tidy(() => {
+        const a = tf.randomUniform(left ? [3, 5] : [5, 3], -1, 1, "float32", 7);
+        const b = tf.randomUniform(right ? [4, 3] : [3, 4], -1, 1, "float32", 8);
+        return [...tf.matMul(a, b, left, right).dataSync()];
+      });
+    const onWasm = product();
+    expect(tf.memory().numDataBuffers).toBe(before);
+    await tf.setBackend("cpu");
+    const plain = product();
+    await tf.setBackend("wasm");
+    onWasm.forEach((value, place) => {
+      expect(value).toBeCloseTo(plain[place] ?? Number.NaN, 6);
+    });
+  });
+});
+
 describe("the native backend", () => {
   const absent = missingNativePart();
 

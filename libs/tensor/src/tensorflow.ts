@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { MillraceError, Reason } from "@millrace/errors";
 import * as tf from "@tensorflow/tfjs";
 import { lendCpuKernels } from "./lend-cpu-kernels.ts";
+import { transposeBeforeMultiplying } from "./transpose-before-multiplying.ts";
 
 /** What may be asked for. `auto` is the native library where it has been built, else WASM. */
 export type TensorflowChoice = "auto" | "wasm" | "native-cpu" | "native-cuda";
@@ -78,6 +79,7 @@ const openWasm = async (why: string): Promise<TensorflowBackend> => {
   }
   await tf.ready();
   lendCpuKernels(tf);
+  transposeBeforeMultiplying(tf);
   return { tf, name: "wasm", version, why, label: `tfjs-wasm ${version}` };
 };
 
