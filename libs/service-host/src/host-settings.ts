@@ -60,7 +60,7 @@ export const hostSettings = (ports: DefaultPorts) => ({
   ),
   drainLimitMs: setting(
     z.coerce.number().int().min(0).default(20_000),
-    "Longest time that open calls have to end at a stop, in ms; then they are cut off.",
+    "Longest time that workers and open calls have to end at a stop, in ms; then they are cut off. Closing has 5000 more.",
   ),
   exitWithParent: setting(
     z.stringbool().default(false),

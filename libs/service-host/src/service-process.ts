@@ -18,6 +18,9 @@ import { watchParent } from "./parent-watch.ts";
 import { peerSecurity, serverSecurity } from "./security-settings.ts";
 import { HostState, type ServiceHost, within } from "./service-host.ts";
 
+/** Time that flushing and closing have even when calls have used up the limit. */
+const leastCloseMs = 5_000;
+
 /** One service as a process: its start, its readiness, and its stop in the order that `runService` tells. */
 export class ServiceProcess {
   readonly #name: string;
@@ -176,14 +179,19 @@ export class ServiceProcess {
         this.#server.health.setAll(false);
         await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
       }
-      await this.#host.runDrainActions();
-      if (!(await this.#host.stopWorkers(drainLimitMs))) {
+      // One limit for all of it, so that whoever stops the process can tell how long it takes at most.
+      const endsAt = performance.now() + drainLimitMs;
+      const leftMs = () => Math.max(0, endsAt - performance.now());
+      if (!(await within(this.#host.runDrainActions(), leftMs()))) {
+        this.#log.warn("A drain action did not end in time.");
+      }
+      if (!(await this.#host.stopWorkers(leftMs()))) {
         this.#log.warn("A worker did not stop in time.");
       }
-      if (this.#server !== undefined && !(await this.#server.drain({ limitMs: drainLimitMs }))) {
+      if (this.#server !== undefined && !(await this.#server.drain({ limitMs: leftMs() }))) {
         this.#log.warn("Calls were cut off at the limit.");
       }
-      if (!(await within(this.#host.closeOwned(), drainLimitMs))) {
+      if (!(await within(this.#host.closeOwned(), Math.max(leastCloseMs, leftMs())))) {
         this.#log.error("What the service owns did not close in time.");
         this.#exitCode = 1;
       }

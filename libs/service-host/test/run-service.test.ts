@@ -171,6 +171,23 @@ describe("a service with TLS files and a token file", () => {
     expect(service.stdout).not.toContain("0123456789abcdef");
   });
 
+  test("is called by another service with that one's peer authority and token, in one trace", async () => {
+    const path = folder();
+    const inner = new ServiceProcess([], {
+      MILLRACE_TLS_CERTIFICATE_FILE: join(path, "cert.pem"),
+      MILLRACE_TLS_PRIVATE_KEY_FILE: join(path, "key.pem"),
+      MILLRACE_TOKEN_FILE: join(path, "tokens"),
+    });
+    const outer = new ServiceProcess(["--peer-address", (await inner.listens()).address], {
+      MILLRACE_PEER_CA_FILE: join(path, "cert.pem"),
+      MILLRACE_PEER_TOKEN_FILE: join(path, "tokens"),
+    });
+    const { inference } = connect((await outer.listens()).address);
+    expect((await inference.modelReady({ name: "peer" })).ready).toBe(true);
+    const [there, here] = [await inner.logged("asked"), await outer.logged("asked")];
+    expect(there).toMatchObject({ name: "from peer", traceId: here.traceId });
+  });
+
   test("does not start with half of a pair, nor with a file that is not there", async () => {
     const half = new ServiceProcess(["--tls-certificate-file", "cert.pem"]);
     const peer = new ServiceProcess(["--peer-private-key-file", "key.pem"]);
