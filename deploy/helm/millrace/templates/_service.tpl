@@ -49,6 +49,8 @@ spec:
       labels: {{- include "millrace.labels" . | nindent 8 }}
     spec:
       automountServiceAccountToken: false
+      # Kubernetes would add variables such as MILLRACE_TRAINING_PORT, which a service refuses as unknown settings.
+      enableServiceLinks: false
       # Longer than the drain: 5 s until load balancers know, 20 s for open calls.
       terminationGracePeriodSeconds: 40
       securityContext:
