@@ -1,7 +1,9 @@
 import type { EachBatchPayload, Consumer as KafkaConsumer, KafkaMessage } from "kafkajs";
-import type { ConsumeOptions, Consumer, LogPosition, LogRecord } from "../event-log.ts";
-import { LogUnavailableError } from "../log-unavailable-error.ts";
-import { kafkaFailure } from "./kafka-failure.ts";
+import type { ConsumeOptions, Consumer, LogPosition, LogRecord, RecordBatch } from "../event-log.ts";
+import { PartitionLostError } from "../partition-lost-error.ts";
+import { kafkaFailure, saysPartitionLost } from "./kafka-failure.ts";
+
+const heartbeatEveryMs = 3000;
 
 /** One record as the port has it. */
 export const recordOf = (partition: number, message: KafkaMessage): LogRecord => ({
@@ -31,6 +33,7 @@ export class KafkaGroupMember implements Consumer {
   /** Settled when the handler has said where the partitions of this generation begin. */
   #assignment: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
+  readonly #underWay = new Set<Promise<void>>();
 
   constructor(consumer: KafkaConsumer, options: ConsumeOptions) {
     this.#consumer = consumer;
@@ -67,6 +70,7 @@ export class KafkaGroupMember implements Consumer {
         positions.map(({ partition, offset }) => ({ topic, partition, offset: offset.toString() })),
       );
     } catch (error) {
+      if (saysPartitionLost(error)) throw new PartitionLostError(topic, undefined, this.#options.group, error);
       throw kafkaFailure(error, "committing offsets", topic);
     }
   }
@@ -81,7 +85,12 @@ export class KafkaGroupMember implements Consumer {
   }
 
   async #disconnect(): Promise<void> {
+    // kafkajs drops commits as soon as it is told to stop: the batches at hand are finished first.
+    await Promise.allSettled(this.#underWay);
     await this.#consumer.stop();
+    const assigned = this.#assigned;
+    this.#assigned = new Map();
+    for (const [topic, partitions] of assigned) await this.#options.handler.onRevoked?.(topic, partitions);
     await this.#consumer.disconnect();
     this.#end.resolve();
   }
@@ -100,6 +109,16 @@ export class KafkaGroupMember implements Consumer {
     }
   }
 
+  async #handOver(batch: RecordBatch, heartbeat: () => Promise<void>): Promise<void> {
+    const work = whileBeating(heartbeat, this.#options.handler.onBatch(batch, this));
+    this.#underWay.add(work);
+    try {
+      await work;
+    } finally {
+      this.#underWay.delete(work);
+    }
+  }
+
   async #handle({ batch, resolveOffset, heartbeat, isRunning, isStale }: EachBatchPayload): Promise<void> {
     const { topic, partition } = batch;
     await this.#assignment;
@@ -111,14 +130,15 @@ export class KafkaGroupMember implements Consumer {
       if (!isRunning() || isStale() || this.#closing !== undefined) return;
       const messages = batch.messages.slice(at, at + size);
       try {
-        await this.#options.handler.onBatch(
-          { topic, partition, records: messages.map((message) => recordOf(partition, message)), endOffset },
-          this,
-        );
+        const records = messages.map((message) => recordOf(partition, message));
+        await this.#handOver({ topic, partition, records, endOffset }, heartbeat);
       } catch (error) {
-        this.#fail(error);
+        // The beat then throws, and the member joins anew; what was not committed comes again to whoever has it then.
+        if (error instanceof PartitionLostError) await heartbeat();
+        else this.#fail(error);
         return;
       }
+      if (isStale()) return;
       const last = messages.at(-1);
       if (last !== undefined) resolveOffset(last.offset);
       await heartbeat();
@@ -126,15 +146,24 @@ export class KafkaGroupMember implements Consumer {
   }
 }
 
+/** Beats while a handler works, however long it takes. That a rebalance goes on is told by the beat after the batch. */
+const whileBeating = async (heartbeat: () => Promise<void>, work: Promise<void>): Promise<void> => {
+  const timer = setInterval(() => void heartbeat().catch(() => undefined), heartbeatEveryMs);
+  try {
+    await work;
+  } finally {
+    clearInterval(timer);
+  }
+};
+
 /** Starts a member. @throws LogUnavailableError, TopicUnknownError */
 export const startGroupMember = async (consumer: KafkaConsumer, options: ConsumeOptions): Promise<Consumer> => {
   const member = new KafkaGroupMember(consumer, options);
   try {
     await member.run();
   } catch (error) {
-    await consumer
-      .disconnect()
-      .catch((cause: unknown) => Promise.reject(new LogUnavailableError("leaving a group", cause)));
+    // That it could not be told goodbye either adds nothing to why it could not join.
+    await consumer.disconnect().catch(() => undefined);
     throw kafkaFailure(error, "joining a group", options.topics.join(", "));
   }
   return member;

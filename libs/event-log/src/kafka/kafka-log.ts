@@ -10,12 +10,17 @@ import type {
 } from "../event-log.ts";
 import { LogUnavailableError } from "../log-unavailable-error.ts";
 import { partitionOfKey } from "../murmur2.ts";
+import { OffsetOutOfRangeError } from "../offset-out-of-range-error.ts";
+import { RecordInvalidError } from "../record-invalid-error.ts";
 import { requireRecords, requireTopicName } from "../require-records.ts";
 import { TopicUnknownError } from "../topic-unknown-error.ts";
 import { KafkaCluster } from "./kafka-cluster.ts";
 import { recordOf, startGroupMember } from "./kafka-consumer.ts";
 import { kafkaFailure } from "./kafka-failure.ts";
 import { type KafkaSettings, readKafkaUrl } from "./kafka-url.ts";
+import { registerZstd } from "./zstd-codec.ts";
+
+const mostPartitions = 1024;
 
 /** Told of what kafkajs itself calls an error or a warning. Most are retried to success: they are for a debug log. */
 export type KafkaNotice = (notice: { readonly level: "error" | "warn"; readonly message: string }) => void;
@@ -31,6 +36,7 @@ interface TopicPartitions {
  */
 export const openKafkaLog = async (url: string, notice: KafkaNotice = () => undefined): Promise<EventLog> => {
   const settings = readKafkaUrl(url);
+  registerZstd();
   const creator = () => (entry: Parameters<ReturnType<typeof noticeOf>>[0]) => noticeOf(notice)(entry);
   const client = { ...settings.client, retry: { retries: 8, initialRetryTime: 100, maxRetryTime: 5000 } };
   const kafka = new Kafka({ ...client, connectionTimeout: 5000, logLevel: logLevel.WARN, logCreator: creator });
@@ -61,6 +67,7 @@ class KafkaLog implements EventLog {
   readonly #partitionsOf = new Map<string, TopicPartitions>();
   readonly #consumers = new Set<Consumer>();
   #producer: Promise<Producer> | undefined;
+  #closed: Promise<void> | undefined;
 
   constructor(kafka: Kafka, admin: Admin, cluster: KafkaCluster, settings: KafkaSettings) {
     this.#kafka = kafka;
@@ -71,6 +78,9 @@ class KafkaLog implements EventLog {
 
   async ensureTopic(topic: string, partitions: number): Promise<TopicInfo> {
     requireTopicName(topic);
+    if (!Number.isInteger(partitions) || partitions < 1 || partitions > mostPartitions) {
+      throw new RecordInvalidError("partitions", `1 to ${mostPartitions}`, `${partitions}`);
+    }
     await this.#guard("making a topic", topic, () =>
       this.#admin.createTopics({
         topics: [{ topic, numPartitions: partitions, replicationFactor: this.#settings.replicationFactor }],
@@ -87,6 +97,7 @@ class KafkaLog implements EventLog {
 
   async deleteTopic(topic: string): Promise<void> {
     this.#partitionsOf.delete(topic);
+    await this.topic(topic);
     await this.#guard("deleting a topic", topic, () => this.#admin.deleteTopics({ topics: [topic] }));
   }
 
@@ -104,7 +115,7 @@ class KafkaLog implements EventLog {
       ...(record.timestampMs !== undefined && { timestamp: String(Math.floor(record.timestampMs)) }),
     }));
     const answers = await this.#guard("appending", topic, async () =>
-      (await this.#openProducer()).send({ topic, messages, acks: -1 }),
+      (await this.#openProducer()).send({ topic, messages, acks: -1, compression: this.#settings.compression }),
     );
     const next = new Map(answers.map(({ partition, baseOffset }) => [partition, BigInt(baseOffset ?? 0)]));
     return messages.map(({ partition }) => {
@@ -115,6 +126,8 @@ class KafkaLog implements EventLog {
   }
 
   async bounds(topic: string): Promise<{ partition: number; first: bigint; end: bigint }[]> {
+    // kafkajs asks for an unknown topic again and again: this tells at once.
+    await this.topic(topic);
     const offsets = await this.#guard("reading offsets", topic, () => this.#admin.fetchTopicOffsets(topic));
     return offsets
       .map(({ partition, low, high }) => ({ partition, first: BigInt(low), end: BigInt(high) }))
@@ -122,6 +135,7 @@ class KafkaLog implements EventLog {
   }
 
   async offsetsAt(topic: string, timestampMs: number): Promise<LogPosition[]> {
+    await this.topic(topic);
     const offsets = await this.#guard("reading offsets by time", topic, () =>
       this.#admin.fetchTopicOffsetsByTimestamp(topic, Math.floor(timestampMs)),
     );
@@ -132,8 +146,12 @@ class KafkaLog implements EventLog {
 
   async *read(topic: string, from: LogPosition, signal?: AbortSignal): AsyncIterable<RecordBatch> {
     const bounds = (await this.bounds(topic)).find(({ partition }) => partition === from.partition);
-    if (bounds === undefined) throw new TopicUnknownError(topic);
-    let offset = from.offset < bounds.first ? bounds.first : from.offset;
+    if (bounds === undefined)
+      throw new RecordInvalidError("partition", "a partition of the topic", `${from.partition}`);
+    if (from.offset < bounds.first || from.offset > bounds.end) {
+      throw new OffsetOutOfRangeError(topic, from.partition, from.offset, bounds.first, bounds.end);
+    }
+    let { offset } = from;
     while (offset < bounds.end) {
       signal?.throwIfAborted();
       const start = offset;
@@ -174,6 +192,7 @@ class KafkaLog implements EventLog {
   }
 
   async committed(topic: string, group: string): Promise<LogPosition[]> {
+    await this.topic(topic);
     const answers = await this.#guard("reading committed offsets", topic, () =>
       this.#admin.fetchOffsets({ groupId: group, topics: [topic] }),
     );
@@ -184,7 +203,12 @@ class KafkaLog implements EventLog {
       .sort((a, b) => a.partition - b.partition);
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     await Promise.all([...this.#consumers].map((consumer) => consumer.close()));
     await (await this.#producer)?.disconnect();
     await this.#admin.disconnect();
@@ -219,10 +243,13 @@ class KafkaLog implements EventLog {
   }
 
   async #guard<T>(doing: string, topic: string, call: () => Promise<T>): Promise<T> {
+    if (this.#closed !== undefined) throw new LogUnavailableError("it was closed");
     try {
       return await call();
     } catch (error) {
-      throw kafkaFailure(error, doing, topic);
+      const failure = kafkaFailure(error, doing, topic);
+      if (failure instanceof TopicUnknownError) this.#partitionsOf.delete(topic);
+      throw failure;
     }
   }
 }
