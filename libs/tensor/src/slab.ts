@@ -2,15 +2,16 @@
  * Memory that two threads share, into which one lays byte ranges one after the other.
  *
  * Each range begins at a multiple of 64 bytes, so that a view of any datatype fits and no two ranges share a cache line.
- * Whoever fills the slab and whoever reads it agree by message whose turn it is: the slab itself holds no lock. Ranges
- * are laid anew for each turn (`clear`), and the memory is kept; it is replaced by larger memory when a turn needs more.
+ * Whoever fills the slab and whoever reads it agree whose turn it is: the slab itself holds no lock. The same sizes in
+ * the same order lie at the same places, so that both sides can find them without telling each other. Ranges are laid anew for each turn (`clear`), and the memory is kept; it is replaced by larger memory when a turn needs more.
  */
 export class Slab {
   #memory: SharedArrayBuffer;
   #end = 0;
 
-  constructor(initialBytes = 64 * 1024) {
-    this.#memory = new SharedArrayBuffer(initialBytes);
+  /** @param memory bytes to begin with, or memory that another thread filled by the same steps. */
+  constructor(memory: number | SharedArrayBuffer = 64 * 1024) {
+    this.#memory = typeof memory === "number" ? new SharedArrayBuffer(memory) : memory;
   }
 
   /** The memory as it is now: hand it over with each turn, since `reserve` may have replaced it. */

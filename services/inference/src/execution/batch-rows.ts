@@ -1,6 +1,22 @@
-import { decodeBytes, elementBytes, elementCount, type Slab, type Tensor } from "@millrace/tensor";
-import type { OnnxTensorSpec } from "@millrace/tensor/onnxruntime";
+import {
+  type Datatype,
+  decodeBytes,
+  elementBytes,
+  elementCount,
+  type Slab,
+  type Tensor,
+  type TensorSpec,
+} from "@millrace/tensor";
 import type { PlacedTensor } from "./worker-messages.ts";
+
+/** Where the tensors of a batch lie in the slab. */
+export interface LaidBatch {
+  readonly inputs: readonly PlacedTensor[];
+  /** The outputs whose size is known before the run. */
+  readonly places: readonly PlacedTensor[];
+  /** The rows, where everything above follows from them and the model: see `layRows`. */
+  readonly rows: number | undefined;
+}
 
 /**
  * Joins requests' inputs along the first axis, straight into the slab: alignment, batching and the hand-over to the
@@ -11,31 +27,29 @@ import type { PlacedTensor } from "./worker-messages.ts";
  *
  * @param requests inputs of each request, in the model's order, equal in all but the first dimension.
  * @param rows the sum of the first dimensions; undefined for a single request of a model that is not batched.
- * @param outputs the model's outputs: those whose size follows from `rows` get a place in the slab.
  */
 export const layBatch = (
   slab: Slab,
   requests: readonly (readonly Tensor[])[],
   rows: number | undefined,
-  outputs: readonly OnnxTensorSpec[],
-): { readonly inputs: readonly PlacedTensor[]; readonly places: readonly PlacedTensor[] } => {
+  model: ModelTensors,
+): LaidBatch => {
   const [first] = requests;
   if (first === undefined) throw new RangeError("A batch has at least one request.");
-  const inputBytes = first.map((_, index) => {
-    let bytes = 0;
-    for (const tensors of requests) bytes += tensors[index]?.data.byteLength ?? 0;
-    return bytes;
-  });
-  const placed = outputs.flatMap((spec) => {
-    const shape = placeShape(spec, rows);
-    return shape === undefined ? [] : [{ spec, shape, bytes: elementCount(shape) * elementBytes[spec.datatype] }];
-  });
-  let total = 0;
-  for (const bytes of inputBytes) total += bytes;
-  for (const { bytes } of placed) total += bytes;
-  slab.clear(total, first.length + placed.length);
-  const inputs = first.map(({ name, datatype, shape }, index) => {
-    const range = slab.lay(inputBytes[index] ?? 0);
+  const followsFromRows = rows !== undefined && hasFixedRows(model);
+  const laid = followsFromRows
+    ? layRows(slab, model, rows)
+    : lay(
+        slab,
+        first.map(({ name, datatype, shape }, index) => {
+          let bytes = 0;
+          for (const tensors of requests) bytes += tensors[index]?.data.byteLength ?? 0;
+          return { name, datatype, shape: rows === undefined ? shape : [rows, ...shape.slice(1)], bytes };
+        }),
+        placeSizes(model, rows),
+      );
+  for (const [index, { byteOffset, byteLength }] of laid.inputs.entries()) {
+    const range = new Uint8Array(slab.memory, byteOffset, byteLength);
     let at = 0;
     for (const tensors of requests) {
       const data = tensors[index]?.data;
@@ -43,18 +57,62 @@ export const layBatch = (
       range.set(data, at);
       at += data.byteLength;
     }
-    const { byteOffset, byteLength } = range;
-    return { name, datatype, shape: rows === undefined ? shape : [rows, ...shape.slice(1)], byteOffset, byteLength };
+  }
+  return { ...laid, rows: followsFromRows ? rows : undefined };
+};
+
+/**
+ * Where a batch of so many rows lies, for a model whose sizes follow from the rows (`hasFixedRows`). Both threads call
+ * it with slabs over the same memory, and find the same places.
+ */
+export const layRows = (slab: Slab, model: ModelTensors, rows: number): Omit<LaidBatch, "rows"> =>
+  lay(
+    slab,
+    model.inputs.map(({ name, datatype, shape }) => sized(name, datatype, [rows, ...shape.slice(1)])),
+    placeSizes(model, rows),
+  );
+
+/** What a model takes and gives. */
+export interface ModelTensors {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+/** Whether each row of each input has a fixed size. */
+const hasFixedRows = ({ inputs }: ModelTensors): boolean =>
+  inputs.every(({ datatype, shape }) => datatype !== "BYTES" && shape[0] === -1 && !shape.includes(-1, 1));
+
+interface SizedTensor extends Omit<PlacedTensor, "byteOffset" | "byteLength"> {
+  readonly bytes: number;
+}
+
+const sized = (name: string, datatype: Datatype, shape: readonly number[]): SizedTensor => ({
+  name,
+  datatype,
+  shape,
+  bytes: elementCount(shape) * elementBytes[datatype],
+});
+
+const placeSizes = ({ outputs }: ModelTensors, rows: number | undefined): SizedTensor[] =>
+  outputs.flatMap((spec) => {
+    const shape = placeShape(spec, rows);
+    return shape === undefined ? [] : sized(spec.name, spec.datatype, shape);
   });
-  const places = placed.map(({ spec: { name, datatype }, shape, bytes }) => {
+
+const lay = (slab: Slab, inputs: readonly SizedTensor[], places: readonly SizedTensor[]): Omit<LaidBatch, "rows"> => {
+  let total = 0;
+  for (const { bytes } of inputs) total += bytes;
+  for (const { bytes } of places) total += bytes;
+  slab.clear(total, inputs.length + places.length);
+  const place = ({ name, datatype, shape, bytes }: SizedTensor): PlacedTensor => {
     const { byteOffset, byteLength } = slab.lay(bytes);
     return { name, datatype, shape, byteOffset, byteLength };
-  });
-  return { inputs, places };
+  };
+  return { inputs: inputs.map(place), places: places.map(place) };
 };
 
 /** The shape that an output will have, where that is known before the run. */
-const placeShape = (spec: OnnxTensorSpec, rows: number | undefined): readonly number[] | undefined => {
+const placeShape = (spec: TensorSpec, rows: number | undefined): readonly number[] | undefined => {
   if (spec.datatype === "BYTES") return undefined;
   if (rows === undefined) return spec.shape.includes(-1) || spec.shape.length === 0 ? undefined : spec.shape;
   return spec.shape.slice(1).includes(-1) ? undefined : [rows, ...spec.shape.slice(1)];

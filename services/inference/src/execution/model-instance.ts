@@ -1,9 +1,10 @@
-import { Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { OnnxTensorSpec } from "@millrace/tensor/onnxruntime";
+import type { LaidBatch } from "./batch-rows.ts";
+import { Turns } from "./turns.ts";
 import {
   type FromWorker,
-  type RunMessage,
   type ToWorker,
   type UnplacedTensor,
   unpackError,
@@ -36,6 +37,12 @@ export interface Run {
   readonly inferNs: number;
 }
 
+/** What a turn of the worker came back with; no message where all outputs are in their places. */
+interface HandedBack {
+  readonly message: FromWorker | undefined;
+  readonly inferNs: number;
+}
+
 /**
  * One copy of a model in a worker thread of its own. One run at a time.
  *
@@ -44,30 +51,41 @@ export interface Run {
  */
 export class ModelInstance {
   readonly #worker: Worker;
+  readonly #turns = new Turns();
+  readonly #port: MessagePort;
   readonly #options: ModelInstanceOptions;
+  readonly #retired = Promise.withResolvers<void>();
   #inputs: readonly OnnxTensorSpec[] = [];
   #outputs: readonly OnnxTensorSpec[] = [];
   #executionProvider = { name: "", reason: "" };
   #state: "loading" | "free" | "running" | "wedged" | "retired" = "loading";
-  #waiter: { resolve(message: FromWorker): void; reject(error: unknown): void } | undefined;
+  #waiter: { resolve(answer: HandedBack): void; reject(error: unknown): void } | undefined;
+  #startedMs = 0;
   #limit: NodeJS.Timeout | undefined;
-  #retired = Promise.withResolvers<void>();
+  /** The memory that the worker knows. */
+  #memory: SharedArrayBuffer | undefined;
+  #retireWhenFree = false;
 
-  private constructor(start: WorkerStart, options: ModelInstanceOptions) {
+  private constructor(model: Uint8Array, options: ModelInstanceOptions) {
     this.#options = options;
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
     const suffix = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    this.#worker = new Worker(new URL(`./model-worker.${suffix}`, import.meta.url), { workerData: start });
-    this.#worker.on("message", (message: FromWorker) => this.#receive(message));
+    const { intraOpThreads } = options;
+    this.#worker = new Worker(new URL(`./model-worker.${suffix}`, import.meta.url), {
+      workerData: { model, intraOpThreads, turns: this.#turns.memory, port: port2 } satisfies WorkerStart,
+      transferList: [port2],
+    });
     this.#worker.on("error", (error) => this.#lose(error));
     this.#worker.on("exit", () => this.#lose(undefined));
   }
 
   /** Starts the thread and loads the model. @throws what `OnnxSession.create` throws. */
   static async start(model: Uint8Array, options: ModelInstanceOptions): Promise<ModelInstance> {
-    const instance = new ModelInstance({ model, intraOpThreads: options.intraOpThreads }, options);
-    const message = await instance.#answer();
-    if (message.kind === "refused") throw unpackError(message.error);
-    if (message.kind !== "loaded") throw new TypeError(`The model worker began with ${message.kind}.`);
+    const instance = new ModelInstance(model, options);
+    const { message } = await instance.#handOver(undefined);
+    if (message?.kind === "refused") throw unpackError(message.error);
+    if (message?.kind !== "loaded") throw new TypeError(`The model worker began with ${message?.kind}.`);
     instance.#inputs = message.inputs;
     instance.#outputs = message.outputs;
     instance.#executionProvider = message.executionProvider;
@@ -89,18 +107,21 @@ export class ModelInstance {
   }
 
   /**
-   * Runs once. Whoever calls must have seen `state` free.
+   * Runs once, on a batch that was laid in the memory. Whoever calls must have seen `state` free.
    * @throws ModelFailedError, RunTooLongError, or TensorInvalidError where an input does not fit after all.
    */
-  async run(message: RunMessage): Promise<Run> {
+  async run(memory: SharedArrayBuffer, { inputs, places, rows }: LaidBatch): Promise<Run> {
     this.#state = "running";
-    this.#limit = setTimeout(() => this.#wedge(), this.#options.maxRunTimeMs);
-    const answering = this.#answer();
-    this.#send(message);
-    const answer = await answering;
-    if (answer.kind === "failed") throw unpackError(answer.error);
-    if (answer.kind !== "ran") throw new TypeError(`The model worker answered a run with ${answer.kind}.`);
-    return answer;
+    this.#startedMs = performance.now();
+    this.#limit ??= setTimeout(() => this.#checkLimit(), this.#options.maxRunTimeMs);
+    const known = memory === this.#memory;
+    this.#memory = memory;
+    if (!known || rows === undefined) this.#send({ kind: "run", memory, inputs, places });
+    const { message, inferNs } = await this.#handOver(known ? rows : undefined);
+    if (message === undefined) return { unplaced: [], inferNs };
+    if (message.kind === "failed") throw unpackError(message.error);
+    if (message.kind !== "ran") throw new TypeError(`The model worker answered a run with ${message.kind}.`);
+    return { unplaced: message.unplaced, inferNs };
   }
 
   /**
@@ -109,31 +130,50 @@ export class ModelInstance {
    */
   async close(): Promise<void> {
     if (this.#state === "retired") return;
-    this.#send({ kind: "retire" });
+    if (this.#state === "free") this.#retire();
+    else this.#retireWhenFree = true;
     await this.#retired.promise;
   }
 
-  #send(message: ToWorker): void {
-    this.#worker.postMessage(message);
+  #retire(): void {
+    this.#send({ kind: "retire" });
+    this.#turns.handOver(undefined);
   }
 
-  #answer(): Promise<FromWorker> {
+  #send(message: ToWorker): void {
+    this.#port.postMessage(message);
+  }
+
+  #handOver(rows: number | undefined): Promise<HandedBack> {
     return new Promise((resolve, reject) => {
       this.#waiter = { resolve, reject };
+      const turn = this.#turns.handOver(rows);
+      this.#turns.whenHandedBack(turn, () => this.#receive());
     });
   }
 
-  #receive(message: FromWorker): void {
-    clearTimeout(this.#limit);
-    if (this.#state === "running" || this.#state === "wedged") this.#state = "free";
+  #receive(): void {
+    if (this.#state === "retired") return;
+    const { hasMessage, inferNs } = this.#turns.handedBack;
+    const message = hasMessage ? (receiveMessageOnPort(this.#port)?.message as FromWorker) : undefined;
+    if (this.#state !== "loading") this.#state = "free";
     const waiter = this.#waiter;
     this.#waiter = undefined;
+    if (this.#retireWhenFree) this.#retire();
     // A wedged run has no waiter any more: what it gives after all is dropped.
     if (waiter === undefined) this.#options.onChange();
-    else waiter.resolve(message);
+    else waiter.resolve({ message, inferNs });
   }
 
-  #wedge(): void {
+  /** One timer serves many runs: it looks when the oldest may be over its time, and is armed anew for the one at hand. */
+  #checkLimit(): void {
+    this.#limit = undefined;
+    if (this.#state !== "running") return;
+    const leftMs = this.#startedMs + this.#options.maxRunTimeMs - performance.now();
+    if (leftMs > 0) {
+      this.#limit = setTimeout(() => this.#checkLimit(), leftMs);
+      return;
+    }
     this.#state = "wedged";
     const waiter = this.#waiter;
     this.#waiter = undefined;
@@ -142,8 +182,10 @@ export class ModelInstance {
   }
 
   #lose(error: unknown): void {
+    if (this.#state === "retired") return;
     clearTimeout(this.#limit);
     this.#state = "retired";
+    this.#port.close();
     this.#retired.resolve();
     const waiter = this.#waiter;
     this.#waiter = undefined;

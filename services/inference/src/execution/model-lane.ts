@@ -261,17 +261,17 @@ export class ModelLane {
     const startedMs = performance.now();
     const { instance, slab } = slot;
     try {
-      const { inputs, places } = layBatch(
+      const laid = layBatch(
         slab,
         requests.map((request) => request.inputs),
         this.#options.batched ? rows : undefined,
-        instance.outputs,
+        instance,
       );
-      const running = instance.run({ kind: "run", memory: slab.memory, inputs, places });
+      const running = instance.run(slab.memory, laid);
       const inputNs = (performance.now() - startedMs) * 1e6;
       const ran = await running;
       const outputStartedMs = performance.now();
-      this.#answer(requests, rows, outputsOf(instance, slab.memory, places, ran));
+      this.#answer(requests, rows, outputsOf(instance, slab.memory, laid.places, ran));
       const endedMs = performance.now();
       this.#runMs += (endedMs - startedMs - this.#runMs) / 16;
       this.statistics.ran({

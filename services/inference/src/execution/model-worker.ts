@@ -1,60 +1,86 @@
-import { parentPort, workerData } from "node:worker_threads";
+import { receiveMessageOnPort, workerData } from "node:worker_threads";
 import { MillraceError, Reason } from "@millrace/errors";
-import type { Tensor } from "@millrace/tensor";
+import { Slab, type Tensor } from "@millrace/tensor";
 import { OnnxSession } from "@millrace/tensor/onnxruntime";
-import {
-  type FromWorker,
-  type PlacedTensor,
-  packError,
-  type RunMessage,
-  type ToWorker,
-  type UnplacedTensor,
-  type WorkerStart,
-} from "./worker-messages.ts";
+import { layRows } from "./batch-rows.ts";
+import { Turns } from "./turns.ts";
+import { type FromWorker, type PlacedTensor, packError, type ToWorker, type WorkerStart } from "./worker-messages.ts";
+
+/** The tensors of one run, as views of the slab. */
+interface RunTensors {
+  readonly inputs: readonly Tensor[];
+  readonly places: readonly Tensor[];
+}
 
 /**
- * The thread of one model instance: it loads the model that it was started with, then runs it once for each message,
- * one after the other, until it is told to retire. Both block this thread, and nobody else.
+ * The thread of one model instance: it loads the model that it was started with, then runs it at each of its turns, one
+ * after the other, until it is told to retire. All of it blocks this thread, and nobody else.
  */
-const serve = async (): Promise<void> => {
-  const port = parentPort;
-  if (port === null) throw new Error("The model worker runs as a worker thread only.");
+const serve = async ({ model, intraOpThreads, turns: memory, port }: WorkerStart): Promise<void> => {
+  const turns = new Turns(memory);
   const send = (message: FromWorker) => port.postMessage(message);
-  const { model, intraOpThreads } = workerData as WorkerStart;
+  let turn = 0;
   let session: OnnxSession;
+  turns.await(turn);
   try {
     session = await OnnxSession.create(model, { intraOpThreads });
   } catch (error) {
     send({ kind: "refused", error: packError(asMillraceError(error)) });
+    turns.handBack(true, 0);
     return;
   }
   const { inputs, outputs, executionProvider } = session;
-  port.on("message", (message: ToWorker) => {
-    if (message.kind === "retire") {
-      port.close();
-      session.close().catch((error: unknown) => process.emitWarning(String(error)));
-      return;
-    }
-    run(session, message).then(send, (error: unknown) =>
-      send({ kind: "failed", error: packError(asMillraceError(error)) }),
-    );
-  });
   send({ kind: "loaded", inputs, outputs, executionProvider });
+  turn = turns.handBack(true, 0);
+
+  let slab: SharedArrayBuffer | undefined;
+  /** By rows: the same views serve each run of so many rows, until the memory is replaced. */
+  let views = new Map<number, RunTensors>();
+  for (;;) {
+    const rows = turns.await(turn);
+    let tensors = rows === undefined ? undefined : views.get(rows);
+    if (rows === undefined) {
+      const message = receiveMessageOnPort(port)?.message as ToWorker | undefined;
+      if (message === undefined || message.kind === "retire") break;
+      if (message.memory !== slab) views = new Map();
+      slab = message.memory;
+      tensors = tensorsOf(message.memory, message);
+    } else if (tensors === undefined) {
+      if (slab === undefined) throw new TypeError("The first run of a slab comes with a message.");
+      tensors = tensorsOf(slab, layRows(new Slab(slab), session, rows));
+      views.set(rows, tensors);
+    }
+    const startedNs = process.hrtime.bigint();
+    let hasMessage = false;
+    try {
+      const { places } = tensors;
+      const answers = await session.run(tensors.inputs, places);
+      const unplaced = answers.filter((answer) => !places.includes(answer));
+      if (unplaced.length > 0) {
+        send({ kind: "ran", unplaced });
+        hasMessage = true;
+      }
+    } catch (error) {
+      send({ kind: "failed", error: packError(asMillraceError(error)) });
+      hasMessage = true;
+    }
+    turn = turns.handBack(hasMessage, Number(process.hrtime.bigint() - startedNs));
+  }
+  await session.close();
+  port.close();
 };
 
-const run = async (session: OnnxSession, message: RunMessage): Promise<FromWorker> => {
-  const view = (placed: PlacedTensor): Tensor => ({
-    name: placed.name,
-    datatype: placed.datatype,
-    shape: placed.shape,
-    data: new Uint8Array(message.memory, placed.byteOffset, placed.byteLength),
+const tensorsOf = (
+  memory: SharedArrayBuffer,
+  placed: { readonly inputs: readonly PlacedTensor[]; readonly places: readonly PlacedTensor[] },
+): RunTensors => {
+  const view = ({ name, datatype, shape, byteOffset, byteLength }: PlacedTensor): Tensor => ({
+    name,
+    datatype,
+    shape,
+    data: new Uint8Array(memory, byteOffset, byteLength),
   });
-  const places = message.places.map(view);
-  const startedNs = process.hrtime.bigint();
-  const outputs = await session.run(message.inputs.map(view), places);
-  const inferNs = Number(process.hrtime.bigint() - startedNs);
-  const unplaced: UnplacedTensor[] = outputs.filter((output) => !places.includes(output));
-  return { kind: "ran", unplaced, inferNs };
+  return { inputs: placed.inputs.map(view), places: placed.places.map(view) };
 };
 
 const asMillraceError = (error: unknown): MillraceError =>
@@ -62,4 +88,4 @@ const asMillraceError = (error: unknown): MillraceError =>
     ? error
     : new MillraceError("INTERNAL", Reason.INTERNAL, "The model worker failed.", { cause: error });
 
-await serve();
+await serve(workerData as WorkerStart);

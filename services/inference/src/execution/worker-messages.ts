@@ -1,3 +1,4 @@
+import type { MessagePort } from "node:worker_threads";
 import { type FieldViolation, MillraceError, type MillraceErrorCode, type Reason } from "@millrace/errors";
 import type { Datatype } from "@millrace/tensor";
 import type { OnnxTensorSpec } from "@millrace/tensor/onnxruntime";
@@ -33,6 +34,10 @@ export type ToWorker = RunMessage | { readonly kind: "retire" };
 export interface WorkerStart {
   readonly model: Uint8Array;
   readonly intraOpThreads: number;
+  /** The memory of `Turns`. */
+  readonly turns: SharedArrayBuffer;
+  /** Carries messages both ways. Each is there before the turn changes, and is taken when it has. */
+  readonly port: MessagePort;
 }
 
 export type FromWorker =
@@ -43,7 +48,7 @@ export type FromWorker =
       readonly executionProvider: { readonly name: string; readonly reason: string };
     }
   | { readonly kind: "refused"; readonly error: ErrorMessage }
-  | { readonly kind: "ran"; readonly unplaced: readonly UnplacedTensor[]; readonly inferNs: number }
+  | { readonly kind: "ran"; readonly unplaced: readonly UnplacedTensor[] }
   | { readonly kind: "failed"; readonly error: ErrorMessage };
 
 /** An error as it crosses threads: structured clones lose a class and its fields. */

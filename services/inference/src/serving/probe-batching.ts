@@ -77,9 +77,9 @@ const runOnce = async (
   requests: readonly (readonly Tensor[])[],
   rowCount: number,
 ): Promise<Tensor[]> => {
-  const { inputs, places } = layBatch(slab, requests, rowCount, instance.outputs);
-  const { unplaced } = await instance.run({ kind: "run", memory: slab.memory, inputs, places });
-  const placed = places.map(({ name, datatype, shape, byteOffset, byteLength }) => ({
+  const laid = layBatch(slab, requests, rowCount, instance);
+  const { unplaced } = await instance.run(slab.memory, laid);
+  const placed = laid.places.map(({ name, datatype, shape, byteOffset, byteLength }) => ({
     name,
     datatype,
     shape,
