@@ -95,12 +95,11 @@ const merge =
   ({ graph, inputs }: LayerToExport): GraphValue =>
     inputs.reduce((sum, input) => graph.node(operator, [sum, input]));
 
+/** Layers are numbered by tfjs through the whole process, so that their names would make equal networks differ. */
 const weightsOf = ({ graph, layer }: LayerToExport): GraphValue[] =>
   layer
     .getWeights()
-    .map((weight, place) =>
-      graph.constant("FP32", Float32Array.from(weight.dataSync()), weight.shape, `${layer.name}_${place}`),
-    );
+    .map((weight) => graph.constant("FP32", Float32Array.from(weight.dataSync()), weight.shape, "weight"));
 
 /** Gamma and beta, 1 and 0 where the layer does without; and whatever weights follow. */
 const scaleAndCentre = (
