@@ -1,0 +1,40 @@
+import type { Finding, Rule } from "../finding.ts";
+
+const empty = /^(utils?|helpers?|commons?|managers?|impl|misc|stuff|shared|data\d|temp|new|old)$/;
+
+/** Files and folders are named after what they hold; an index file stands only at a package's door. */
+export const namesSaySomething: Rule = ({ paths }) =>
+  [...paths]
+    .filter((path) => /^(libs|services|tools|deploy)\/.*\.(ts|py|sh)$/.test(path) && !path.includes("/src/gen/"))
+    .flatMap((path): Finding[] => {
+      const names = path
+        .split("/")
+        .slice(1)
+        .flatMap((name, index, all) => nameWords(name, index === all.length - 1));
+      const bad = names.find((name) => empty.test(name));
+      if (bad !== undefined) {
+        return [
+          {
+            path,
+            problem: `is named by "${bad}", which says nothing of what is in it`,
+            why: "someone with a metric, an error or an RPC in hand finds the file by that word alone",
+            remedy: "name it after the one thing that it exports",
+          },
+        ];
+      }
+      return /\/index\.ts$/.test(path) && !/^(libs|services|tools)\/[^/]+\/src\/index\.ts$/.test(path)
+        ? [
+            {
+              path,
+              problem: "is an index file inside a package",
+              why: "a file that only passes on others hides where things are",
+              remedy: "import from the files themselves; only src/index.ts says what a package offers",
+            },
+          ]
+        : [];
+    });
+
+const nameWords = (name: string, isFile: boolean): string[] =>
+  (isFile ? name.replace(/\.(test|contract|fixture|reference|bench|config)?\.?(ts|py|sh)$/, "") : name)
+    .toLowerCase()
+    .split(/[-_.]/);
