@@ -29,6 +29,18 @@ export class SourceUnknownError extends MillraceError {
   }
 }
 
+/** Thrown when no feature view of the name is applied. */
+export class FeatureViewUnknownError extends MillraceError {
+  constructor(name: string, known: readonly string[]) {
+    super(
+      "NOT_FOUND",
+      Reason.FEATURE_UNKNOWN,
+      `No feature view ${name} is applied; there is ${known.join(", ") || "none"}.`,
+      { resource: { kind: "feature view", name } },
+    );
+  }
+}
+
 /** The applied definitions, compiled, with a prepared plan for each feature service. Never changes: another Apply makes another. */
 export interface AppliedDefinitions {
   readonly applied: GetRepositoryResponse;

@@ -8,6 +8,7 @@ import { getFeatures } from "./rpc/get-features.ts";
 import { getRepository } from "./rpc/get-repository.ts";
 import { listFeatureServices } from "./rpc/list-feature-services.ts";
 import { listFeatureViews } from "./rpc/list-feature-views.ts";
+import { materialize } from "./rpc/materialize.ts";
 import { plan } from "./rpc/plan.ts";
 import { push } from "./rpc/push.ts";
 
@@ -17,6 +18,7 @@ export function featureService(serving: FeatureServing): ServiceImplementation {
     getFeatures: getFeatures(serving),
     push: push(serving),
     awaitApplied: awaitApplied(serving),
+    materialize: materialize(serving),
     plan: plan(serving),
     apply: apply(serving),
     getRepository: getRepository(serving),

@@ -16,6 +16,13 @@ export interface FeatureServing {
   readonly applied: AppliedWatch;
   /** The stream worker of this process; undefined where another process has it. */
   readonly streamThread: StreamThread | undefined;
+  /** Where the stores are, for threads that open their own. */
+  readonly stores: {
+    readonly onlineStoreUrl: string;
+    readonly registryUrl: string;
+    readonly eventLogUrl: string;
+    readonly streamGroup: string;
+  };
   readonly dataRoot: string;
   readonly topicPartitions: number;
   readonly maxValues: number;

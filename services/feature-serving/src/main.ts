@@ -17,6 +17,8 @@ await runService(
   settings,
   async (host, config) => {
     const registryUrl = config.registryUrl ?? config.onlineStoreUrl;
+    const { onlineStoreUrl, eventLogUrl, streamGroup } = config;
+    const stores = { onlineStoreUrl, registryUrl, eventLogUrl, streamGroup };
     const online = host.own(await openKv(config.onlineStoreUrl));
     const registryKv = registryUrl === config.onlineStoreUrl ? online : host.own(await openKv(registryUrl));
     const log = host.own(await openEventLog(config.eventLogUrl));
@@ -32,10 +34,7 @@ await runService(
     let streamThread: StreamThread | undefined;
     if (config.role !== "serve") {
       const thread = new StreamThread({
-        onlineStoreUrl: config.onlineStoreUrl,
-        registryUrl,
-        eventLogUrl: config.eventLogUrl,
-        streamGroup: config.streamGroup,
+        ...stores,
         topicPartitions: config.topicPartitions,
         rewindMs: config.rewindMs,
         onApplied: () => applied.notify(),
@@ -49,7 +48,9 @@ await runService(
     if (config.role === "stream") return [implement(FeatureService, {})];
 
     const nowUs = () => Date.now() * 1000;
-    return [featureService({ ...config, online, log, registry, catalogue, progress, applied, streamThread, nowUs })];
+    return [
+      featureService({ ...config, stores, online, log, registry, catalogue, progress, applied, streamThread, nowUs }),
+    ];
   },
   { grpcPort: 8011, metricsPort: 8012 },
 );

@@ -62,14 +62,19 @@ export function emptyAggregateRow(): AggregateRow {
 }
 
 /** Takes events into the row, each once however often it comes. Answers whether any was new. */
-export function foldAggregates(plan: TilePlan, row: AggregateRow, events: readonly SlotValues[]): boolean {
+export function foldAggregates(
+  plan: TilePlan,
+  row: AggregateRow,
+  events: readonly SlotValues[],
+  knownUpToUs = Number.NEGATIVE_INFINITY,
+): boolean {
   const fresh = events.filter(({ event }) => {
     if (row.applied.has(event)) return false;
     row.applied.add(event);
     return true;
   });
   if (fresh.length === 0) return false;
-  let settledUs = row.settledUs;
+  let settledUs = Math.max(row.settledUs, knownUpToUs);
   for (const { event } of fresh) settledUs = Math.max(settledUs, Math.min(event.eventTimeUs, event.createdAtUs));
   settle(plan, row, settledUs);
   const tails = tailsAt(plan, settledUs);

@@ -26,10 +26,10 @@ export class AggregateStream implements ViewStream {
     this.#plan = planTiles(view);
   }
 
-  fold(bytes: Uint8Array | undefined, events: readonly SourceEvent[]): Uint8Array | undefined {
+  fold(bytes: Uint8Array | undefined, events: readonly SourceEvent[], knownUpToUs?: number): Uint8Array | undefined {
     const row = bytes === undefined ? emptyAggregateRow() : decodeAggregateRow(this.#plan, bytes);
     const values = events.map((event): SlotValues => ({ event, values: this.#slotValues(event) }));
-    return foldAggregates(this.#plan, row, values) ? encodeAggregateRow(this.#plan, row) : undefined;
+    return foldAggregates(this.#plan, row, values, knownUpToUs) ? encodeAggregateRow(this.#plan, row) : undefined;
   }
 
   serve(bytes: Uint8Array | undefined, atUs: number | undefined, options: ServeOptions): ServedRow {

@@ -10,3 +10,4 @@ export { AggregateNotStreamedError } from "./tile-plan.ts";
 export { TimeInThePastError } from "./time-in-the-past-error.ts";
 export type { RowSize, ServedRow, ServeOptions, ViewStream } from "./view-stream.ts";
 export { writeSourceRecord } from "./write-source-record.ts";
+export { floorTo, tailOf } from "./tile-plan.ts";

@@ -43,7 +43,11 @@ export class LatestRowStream implements ViewStream {
     this.features = view.features.map(({ name, type }) => ({ name, type }));
   }
 
-  fold(bytes: Uint8Array | undefined, events: readonly SourceEvent[]): Uint8Array | undefined {
+  fold(
+    bytes: Uint8Array | undefined,
+    events: readonly SourceEvent[],
+    knownUpToUs = Number.NEGATIVE_INFINITY,
+  ): Uint8Array | undefined {
     const row = this.#decode(bytes);
     let isChanged = false;
     for (const event of events) {
@@ -54,6 +58,7 @@ export class LatestRowStream implements ViewStream {
       this.#insert(row, event);
     }
     if (!isChanged) return undefined;
+    row.settledUs = Math.max(row.settledUs, knownUpToUs);
     if (row.candidates.length > mostCandidates) {
       row.settledUs = row.candidates[row.candidates.length - mostCandidates]?.eventTimeUs ?? row.settledUs;
     }

@@ -6,7 +6,7 @@ export class TimeInThePastError extends MillraceError {
     super(
       "FAILED_PRECONDITION",
       Reason.TIME_IN_THE_PAST,
-      `${view} was asked at ${timeText(atUs)}, and its row already holds an event of ${timeText(settledUs)}: online values are known for that time and later. GetTrainingSet answers for the past.`,
+      `${view} was asked at ${timeText(atUs)}, and its row has gone on to ${timeText(settledUs)}: online values are known for that time and later. GetTrainingSet answers for the past.`,
       { metadata: { view, atUs: String(atUs), earliestUs: String(settledUs), use: "GetTrainingSet" } },
     );
   }

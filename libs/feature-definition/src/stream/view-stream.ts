@@ -24,8 +24,9 @@ export interface ViewStream {
   /**
    * Takes events of one entity that count in the view (`countsIn`) into its row; each counts once, however often it comes. All events of a partition must
    * come in the order of their offsets. Answers the new bytes, or undefined where nothing changes.
+   * @param knownUpToUs a time up to which the row's history is known to be complete: it answers for no time before.
    */
-  fold(row: Uint8Array | undefined, events: readonly SourceEvent[]): Uint8Array | undefined;
+  fold(row: Uint8Array | undefined, events: readonly SourceEvent[], knownUpToUs?: number): Uint8Array | undefined;
   /**
    * The values at a time, from the bytes of the row.
    * @param atUs undefined: now, and never before what the row knows. @throws TimeInThePastError

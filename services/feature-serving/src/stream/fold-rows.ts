@@ -26,9 +26,15 @@ const graceUs = 86_400_000_000;
  *
  * The incarnation is looked at after each reading and before the writing. A store that lost its last writes has another
  * one, so no event is ever folded onto a row whose earlier events were lost: that would make the guard skip them.
+ * @param knownUpToUs a time up to which the history of these rows is complete: see ViewStream.fold.
  * @throws IncarnationChangedError, StoreUnavailableError
  */
-export async function foldRows(online: Kv, incarnation: string, rows: Iterable<RowEvents>): Promise<FoldResult> {
+export async function foldRows(
+  online: Kv,
+  incarnation: string,
+  rows: Iterable<RowEvents>,
+  knownUpToUs?: number,
+): Promise<FoldResult> {
   let pending = [...rows];
   let rowsWritten = 0;
   let refused = 0;
@@ -39,7 +45,7 @@ export async function foldRows(online: Kv, incarnation: string, rows: Iterable<R
     const writes: ConditionalWrite[] = [];
     const written: RowEvents[] = [];
     pending.forEach((row, index) => {
-      const value = row.stream.fold(stored[index]?.value, row.events);
+      const value = row.stream.fold(stored[index]?.value, row.events, knownUpToUs);
       if (value === undefined) return;
       const expiresAtMs = expiryOf(row);
       writes.push({

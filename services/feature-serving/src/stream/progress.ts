@@ -12,12 +12,25 @@ export interface PartitionProgress {
   judged: number;
   /** Event time of the newest applied event, in microseconds, by `view@version`. */
   newestEventUs: Record<string, number>;
+  /** Creation time of the oldest applied event, in microseconds, by `view@version`. */
+  oldestCreatedUs: Record<string, number>;
+  /** The cuts that the worker obeys, by `view@version`: see Materialization. */
+  cuts: Record<string, number>;
   /** Where the partition stood at some times of the worker's clock, oldest first: where to go back to. */
   checkpoints: { readonly atMs: number; readonly offset: number }[];
 }
 
 export function emptyProgress(epoch: string, incarnation: string): PartitionProgress {
-  return { epoch, incarnation, positions: {}, judged: 0, newestEventUs: {}, checkpoints: [] };
+  return {
+    epoch,
+    incarnation,
+    positions: {},
+    judged: 0,
+    newestEventUs: {},
+    oldestCreatedUs: {},
+    cuts: {},
+    checkpoints: [],
+  };
 }
 
 /** How many checkpoints a rewind is divided into. */
@@ -99,5 +112,9 @@ function further(ours: PartitionProgress, held: PartitionProgress | undefined): 
   for (const id of Object.keys(newestEventUs)) {
     newestEventUs[id] = Math.max(newestEventUs[id] ?? 0, held.newestEventUs[id] ?? Number.NEGATIVE_INFINITY);
   }
-  return { ...ours, positions, newestEventUs, judged: Math.max(ours.judged, held.judged) };
+  const oldestCreatedUs = { ...held.oldestCreatedUs, ...ours.oldestCreatedUs };
+  for (const [id, timeUs] of Object.entries(held.oldestCreatedUs)) {
+    oldestCreatedUs[id] = Math.min(oldestCreatedUs[id] ?? timeUs, timeUs);
+  }
+  return { ...ours, positions, newestEventUs, oldestCreatedUs, judged: Math.max(ours.judged, held.judged) };
 }

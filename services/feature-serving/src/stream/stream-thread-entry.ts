@@ -37,7 +37,10 @@ const stopping = new AbortController();
 const onFailure = (error: unknown) => onTrouble(`the definitions could not be taken: ${messageOf(error)}`);
 const watching = (async () => {
   await catalogue.refresh().then(() => tell({ type: "ready" }), onFailure);
-  await catalogue.run(stopping.signal, onFailure, () => tell({ type: "ready" }));
+  await catalogue.run(stopping.signal, onFailure, () => {
+    tell({ type: "ready" });
+    worker.refreshCuts().catch(onFailure);
+  });
 })();
 const counting = setInterval(() => tell({ type: "counts", counts: worker.counts.snapshot() }), 500);
 

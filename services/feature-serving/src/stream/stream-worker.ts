@@ -60,6 +60,11 @@ export class StreamWorker {
     await this.#retire(definitions);
   }
 
+  /** Looks where materialized history ends, for every topic. */
+  async refreshCuts(): Promise<void> {
+    for (const { ingestion } of [...this.#topics.values()]) await ingestion.refreshCuts();
+  }
+
   async close(): Promise<void> {
     for (const timer of this.#retiring) clearTimeout(timer);
     await Promise.all([...this.#topics].map(([topic, running]) => this.#stop(topic, running)));

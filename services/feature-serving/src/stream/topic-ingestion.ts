@@ -2,11 +2,20 @@ import type { Consumer, EventLog, LogPosition, RecordBatch } from "@millrace/eve
 import type { CompiledSource } from "@millrace/feature-definition";
 import { originOf, type SourceEvent, SourceRecordReader, type ViewStream } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
+import { readMaterializations } from "../materialize/materialization-store.ts";
 import { type RejectedRecord, writeDeadLetters } from "./dead-letters.ts";
 import { foldRows, IncarnationChangedError } from "./fold-rows.ts";
 import { allRows, type RowsByKey, ViewRouter } from "./group-by-row.ts";
 import type { IngestionCounts } from "./ingestion-counts.ts";
 import { addCheckpoint, emptyProgress, type PartitionProgress, type ProgressStore, rewind } from "./progress.ts";
+
+/** Thrown when a partition brings offsets that were had before, although nobody went back: the topic was made anew. */
+export class OffsetWentBackError extends Error {
+  constructor(topic: string, partition: number, expected: number, found: number) {
+    super(`Partition ${partition} of ${topic} brought offset ${found} after ${expected - 1}: the topic was made anew.`);
+    this.name = "OffsetWentBackError";
+  }
+}
 
 /** A source of the topic with the views that read it. */
 export interface SourceStreams {
@@ -62,6 +71,7 @@ export class TopicIngestion {
   #origin = 0;
   #incarnation = "";
   #consumer: Consumer | undefined;
+  #cuts: ReadonlyMap<string, number> = new Map();
   #waiting: Waiting[] = [];
   #turn: Promise<void> = Promise.resolve();
 
@@ -99,6 +109,7 @@ export class TopicIngestion {
   async reconfigure(sources: readonly SourceStreams[]): Promise<void> {
     await this.#inTurn(async () => {
       this.#setSources(sources);
+      await this.#readCuts();
       const firsts = await this.#firstOffsets();
       for (const [partition, owned] of this.#owned) {
         const start = this.#startOf(owned.progress, firsts.get(partition) ?? 0);
@@ -106,6 +117,18 @@ export class TopicIngestion {
         await this.#options.progress.write(this.#options.topic, partition, owned.progress);
       }
       this.#options.onApplied();
+    });
+  }
+
+  /** Looks where materialized history ends and the stream of each view begins, and says so in the progress. */
+  async refreshCuts(): Promise<void> {
+    await this.#inTurn(async () => {
+      if (!(await this.#readCuts())) return;
+      const { progress, topic } = this.#options;
+      for (const [partition, owned] of this.#owned) {
+        owned.progress.cuts = Object.fromEntries(this.#cuts);
+        await progress.write(topic, partition, owned.progress);
+      }
     });
   }
 
@@ -122,12 +145,27 @@ export class TopicIngestion {
     }));
   }
 
+  /** Answers whether they changed. */
+  async #readCuts(): Promise<boolean> {
+    const ids = this.#sources.flatMap(({ routers }) => routers.map(({ id }) => id));
+    const held = await readMaterializations(this.#options.online, ids);
+    const cuts = new Map<string, number>();
+    ids.forEach((id, index) => {
+      const cutUs = held[index]?.materialization?.cutUs;
+      if (cutUs !== undefined) cuts.set(id, cutUs);
+    });
+    const isChanged = cuts.size !== this.#cuts.size || [...cuts].some(([id, cutUs]) => this.#cuts.get(id) !== cutUs);
+    this.#cuts = cuts;
+    return isChanged;
+  }
+
   async #assign(partitions: readonly number[]): Promise<LogPosition[]> {
     const { topic, log, online, progress, rewindMs } = this.#options;
     this.#incarnation = await online.incarnation();
     const info = await log.topic(topic);
     this.#epoch = info.epoch;
     this.#origin = originOf(info.epoch);
+    await this.#readCuts();
     const held = await progress.read(topic, partitions);
     const firsts = await this.#firstOffsets();
     return partitions.map((partition, index): LogPosition => {
@@ -136,6 +174,7 @@ export class TopicIngestion {
       const owned = isKnown ? found : emptyProgress(this.#epoch, this.#incarnation);
       if (owned.incarnation !== this.#incarnation) rewind(owned, Date.now(), rewindMs);
       owned.incarnation = this.#incarnation;
+      owned.cuts = Object.fromEntries(this.#cuts);
       const next = this.#startOf(owned, firsts.get(partition) ?? 0);
       this.#owned.set(partition, { progress: owned, next, seeks: 0, committed: next });
       return { partition, offset: BigInt(next) };
@@ -183,6 +222,10 @@ export class TopicIngestion {
     for (const batch of batches) {
       const owned = this.#owned.get(batch.partition);
       if (owned === undefined) continue;
+      const first = batch.records[0];
+      if (first !== undefined && Number(first.offset) < owned.next) {
+        throw new OffsetWentBackError(topic, batch.partition, owned.next, Number(first.offset));
+      }
       const newestOfViews = new Map<string, number>();
       newest.set(owned, newestOfViews);
       for (const record of batch.records) this.#route(record, owned, rows, rejected, newestOfViews);
@@ -246,8 +289,11 @@ export class TopicIngestion {
         if (!router.hasKey(event)) continue;
         hasKey = true;
         if (offset < (owned.progress.positions[router.id] ?? 0)) continue;
+        if (event.createdAtUs < (this.#cuts.get(router.id) ?? Number.NEGATIVE_INFINITY)) continue;
         router.route(event, rows);
         newest.set(router.id, Math.max(newest.get(router.id) ?? event.eventTimeUs, event.eventTimeUs));
+        const oldest = owned.progress.oldestCreatedUs[router.id] ?? event.createdAtUs;
+        owned.progress.oldestCreatedUs[router.id] = Math.min(oldest, event.createdAtUs);
       }
       if (!hasKey && offset >= owned.progress.judged) {
         rejected.push({ record, rejection: { reason: "KEY_NULL", detail: "no view's entity key has a value" } });
