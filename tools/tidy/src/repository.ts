@@ -68,16 +68,16 @@ export const repositoryOf = (
 const kinds = { libs: "lib", services: "service", tools: "tool" } as const;
 
 const readPackage = (path: string, textOf: (path: string) => string): WorkspacePackage[] => {
-  const [, group, name] = /^(libs|services|tools)\/([^/]+)\/package\.json$/.exec(path) ?? [];
-  if (group === undefined || name === undefined) {
+  const [, folder, group] = /^((libs|services|tools)\/[^/]+|deploy)\/package\.json$/.exec(path) ?? [];
+  if (folder === undefined) {
     return [];
   }
   const json = JSON.parse(textOf(path));
   return [
     {
       name: json.name,
-      folder: `${group}/${name}`,
-      kind: kinds[group as keyof typeof kinds],
+      folder,
+      kind: kinds[(group ?? "tools") as keyof typeof kinds],
       dependencies: { ...json.dependencies, ...json.optionalDependencies, ...json.peerDependencies },
       devDependencies: json.devDependencies ?? {},
     },
