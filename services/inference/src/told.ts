@@ -38,6 +38,6 @@ export const predictionLogObserver = (log: Log, metrics: PredictionMetrics): Pre
   },
   onFailed: (err) => {
     metrics.appendFailures.inc();
-    log.warn({ err }, "The event log did not take predictions; they are tried again.");
+    log.warn({ err }, "The event log did not take predictions; those that no caller waits for are tried again.");
   },
 });

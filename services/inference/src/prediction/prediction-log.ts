@@ -22,15 +22,23 @@ export interface PredictionLogOptions {
 const maxAppend = 500;
 const retryMs = 200;
 
+/** A record that waits, and who waits for it. */
+interface Waiting {
+  readonly record: NewRecord;
+  readonly logged: (() => void) | undefined;
+  readonly failed: ((error: unknown) => void) | undefined;
+}
+
 /**
  * The prediction log: each prediction is a CloudEvent in Kafka's binary mode. `offer` never waits and never fails: what
- * does not fit the buffer is dropped, and counted. `append` waits until the log has it.
+ * does not fit the buffer is dropped, and counted. `append` waits until the log has it. What comes while an append is
+ * under way goes into the next one together.
  */
 export class PredictionLog {
   readonly #log: EventLog;
   readonly #options: PredictionLogOptions;
   readonly #observer: PredictionLogObserver;
-  #buffer: NewRecord[] = [];
+  #waiting: Waiting[] = [];
   #flushing: Promise<void> | undefined;
   #stopped = false;
 
@@ -42,23 +50,29 @@ export class PredictionLog {
 
   /** Predictions that wait to be logged. */
   get buffered(): number {
-    return this.#buffer.length;
+    return this.#waiting.length;
   }
 
   /** Logs soon. */
   offer(predictions: readonly Prediction[]): void {
-    const room = this.#options.maxBuffered - this.#buffer.length;
-    if (predictions.length > room) this.#observer.onDropped(predictions.length - Math.max(0, room), "BUFFER_FULL");
-    for (const prediction of predictions.slice(0, Math.max(0, room))) this.#buffer.push(recordOf(prediction));
-    this.#flushing ??= this.#flush().finally(() => {
-      this.#flushing = undefined;
-    });
+    const room = Math.max(0, this.#options.maxBuffered - this.#waiting.length);
+    if (predictions.length > room) this.#observer.onDropped(predictions.length - room, "BUFFER_FULL");
+    for (const prediction of predictions.slice(0, room)) {
+      this.#waiting.push({ record: recordOf(prediction), logged: undefined, failed: undefined });
+    }
+    this.#beginFlush();
   }
 
   /** Logs now; resolves when the predictions are durable. @throws LogUnavailableError */
   async append(predictions: readonly Prediction[]): Promise<void> {
-    await this.#log.append(this.#options.topic, predictions.map(recordOf));
-    this.#observer.onLogged(predictions.length);
+    const durable = predictions.map(
+      (prediction) =>
+        new Promise<void>((logged, failed) => {
+          this.#waiting.push({ record: recordOf(prediction), logged, failed });
+        }),
+    );
+    this.#beginFlush();
+    await Promise.all(durable);
   }
 
   /** Logs what waits, as long as that may take; what is left then is dropped, and counted. */
@@ -68,22 +82,34 @@ export class PredictionLog {
     }, this.#options.closeLimitMs);
     await this.#flushing;
     clearTimeout(limit);
-    if (this.#buffer.length > 0) this.#observer.onDropped(this.#buffer.length, "STOPPED");
-    this.#buffer = [];
+    if (this.#waiting.length > 0) this.#observer.onDropped(this.#waiting.length, "STOPPED");
+    this.#waiting = [];
   }
 
-  /** Appends until nothing waits. A log that does not answer is tried again: the buffer is the limit. */
+  #beginFlush(): void {
+    this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = undefined;
+    });
+  }
+
+  /** Appends until nothing waits. */
   async #flush(): Promise<void> {
     // What comes in the same moment goes into the same append.
     await new Promise((resolve) => setImmediate(resolve));
-    while (this.#buffer.length > 0 && !this.#stopped) {
-      const records = this.#buffer.slice(0, maxAppend);
+    while (this.#waiting.length > 0 && !this.#stopped) {
+      const batch = this.#waiting.splice(0, maxAppend);
       try {
-        await this.#log.append(this.#options.topic, records);
-        this.#buffer.splice(0, records.length);
-        this.#observer.onLogged(records.length);
+        await this.#log.append(
+          this.#options.topic,
+          batch.map(({ record }) => record),
+        );
+        this.#observer.onLogged(batch.length);
+        for (const { logged } of batch) logged?.();
       } catch (error) {
         this.#observer.onFailed(error);
+        for (const { failed } of batch) failed?.(error);
+        // Those that nobody waits for are tried again, in their order: the buffer is the limit.
+        this.#waiting.unshift(...batch.filter(({ failed }) => failed === undefined));
         await new Promise((resolve) => setTimeout(resolve, retryMs));
       }
     }
