@@ -87,7 +87,7 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     sampleTrace: options.sampleTrace,
     draining: draining.signal,
     streams,
-    authenticate: authentication(options.tokens),
+    authenticate: authentication(options),
   };
   const server = new Server(channelOptions(options));
   raiseResetLimits(server, options.resetLimits ?? defaultResetLimits);
@@ -184,9 +184,9 @@ const refuseOpenNetwork = (host: string, options: GrpcServerOptions): void => {
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 
-const authentication = (tokens: BearerTokens | undefined): ServerEnvironment["authenticate"] => {
+const authentication = ({ tokens, tls }: GrpcServerOptions): ServerEnvironment["authenticate"] => {
   if (tokens === undefined) {
-    return (_method, call) => commonName(call);
+    return tls?.clientCaFile === undefined ? () => undefined : (_method, call) => commonName(call);
   }
   return (method, call) => {
     // A probe has no token to send, and learns nothing but up or down.
