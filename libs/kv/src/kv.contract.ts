@@ -289,9 +289,10 @@ export const kvContract = (name: string, { start, without = {} }: KvContractOpti
           const before = await kv.incarnation();
           await kv.compareAndSetMany([create(`${at}a`, "1")]);
           await store.crash();
-          const reopened = await store.open();
-          const isThere = (await reopened.getMany([bytes(`${at}a`)]))[0] !== undefined;
-          const isSame = (await reopened.incarnation()) === before;
+          const reopened = await whenItIsBack(() => store.open());
+          const [read] = await whenItIsBack(() => reopened.getMany([bytes(`${at}a`)]));
+          const isThere = read !== undefined;
+          const isSame = (await whenItIsBack(() => reopened.incarnation())) === before;
           await reopened.close();
           expect(isThere || !isSame).toBe(true);
         },
@@ -334,6 +335,18 @@ export const kvContract = (name: string, { start, without = {} }: KvContractOpti
       });
     });
   });
+};
+
+/** The first answer that is no failure. A store that came back may need a moment. */
+const whenItIsBack = async <T>(call: () => Promise<T>): Promise<T> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (attempt === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
 };
 
 const reason = (without: string | undefined): string => (without === undefined ? "" : ` (not here: ${without})`);

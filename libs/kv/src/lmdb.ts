@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { bootId, type LmdbFolder, type LmdbTable, openLmdbFolder } from "@millrace/lmdb-folder";
+import { bootId, type Durability, type LmdbFolder, type LmdbTable, openLmdbFolder } from "@millrace/lmdb-folder";
 import { requireKeys, requireOneHashTag } from "./key.ts";
 import type { ConditionalWrite, Kv, Versioned } from "./kv.ts";
 import { encodeEntry, expiryMs, liveValue } from "./lmdb-entry.ts";
@@ -7,11 +7,8 @@ import { sweepExpired } from "./lmdb-sweep.ts";
 import { StoreUnavailableError } from "./store-unavailable-error.ts";
 
 export interface LmdbOptions {
-  /**
-   * `process`: a write is acknowledged when every process sees it; it outlives a `kill -9` of any of them, and reaches
-   * the disk a moment later. `disk`: it is acknowledged when it is on disk, and outlives the machine's crash too.
-   */
-  readonly durability?: "process" | "disk";
+  /** What an acknowledged write outlives. Default `process`. */
+  readonly durability?: Durability;
   /** The clock that expiry goes by, in milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -37,7 +34,6 @@ class LmdbKv implements Kv {
   readonly #folder: LmdbFolder;
   readonly #entries: LmdbTable;
   readonly #incarnation: string;
-  readonly #onDisk: boolean;
   readonly #now: () => number;
   readonly #stopSweep: () => Promise<void>;
   #closed = false;
@@ -46,7 +42,6 @@ class LmdbKv implements Kv {
     this.#folder = folder;
     this.#entries = entries;
     this.#incarnation = incarnation;
-    this.#onDisk = options.durability === "disk";
     this.#now = options.now ?? Date.now;
     this.#stopSweep = sweepExpired(folder, entries, this.#now);
   }
@@ -131,9 +126,7 @@ class LmdbKv implements Kv {
 
   async #guard<T>(work: () => Promise<T>): Promise<T> {
     try {
-      const result = await work();
-      if (this.#onDisk) await this.#folder.flushed();
-      return result;
+      return await work();
     } catch (error) {
       throw new StoreUnavailableError(this.#folder.path, "the write failed", error);
     }
@@ -177,7 +170,7 @@ class LmdbKv implements Kv {
  * @throws FolderUnusableError where the folder cannot be made, read or written, or holds something else.
  */
 export const openLmdb = async (path: string, options: LmdbOptions = {}): Promise<Kv> => {
-  const folder = openLmdbFolder(path, 2);
+  const folder = openLmdbFolder(path, { maxTables: 2, durability: options.durability ?? "process" });
   const entries = folder.table({ name: "entries" });
   const about = folder.table({ name: "about" });
   const name = Buffer.from("incarnation");

@@ -22,7 +22,7 @@ export const startRedisCluster = async (): Promise<RedisClusterServers> => {
       startRedis({
         args: [
           ...["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"],
-          ...["--cluster-node-timeout", "2000", "--cluster-port", String(await freePort())],
+          ...["--cluster-node-timeout", "10000", "--cluster-port", String(await freePort())],
         ],
       }),
     ),

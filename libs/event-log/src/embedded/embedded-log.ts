@@ -1,4 +1,4 @@
-import { type LmdbFolder, openLmdbFolder } from "@millrace/lmdb-folder";
+import { type Durability, type LmdbFolder, openLmdbFolder } from "@millrace/lmdb-folder";
 import type {
   ConsumeOptions,
   Consumer,
@@ -23,11 +23,8 @@ import { type StoredTopic, TopicCatalogue } from "./topic-catalogue.ts";
 import { Wake } from "./wake.ts";
 
 export interface EmbeddedLogOptions {
-  /**
-   * `disk` (default): an append resolves when it is on disk. `process`: when every process sees it; it then outlives a
-   * `kill -9` of any of them, and reaches the disk a moment later.
-   */
-  readonly durability?: "process" | "disk";
+  /** What an acknowledged append outlives. Default `disk`. */
+  readonly durability?: Durability;
   /** Batches whose records are all older than this may go. Default: none goes. */
   readonly retentionMs?: number;
   readonly now?: () => number;
@@ -126,7 +123,6 @@ class EmbeddedLog implements EventLog {
       // All settle before one failure is told, so that the caller knows that nothing is under way any more.
       const failed = (await Promise.allSettled(commits)).find((result) => result.status === "rejected");
       if (failed !== undefined) throw failed.reason;
-      if (this.#options.durability !== "process") await this.#folder.flushed();
       return chosen.map((partition) => {
         const offset = next.get(partition) ?? 0n;
         next.set(partition, offset + 1n);
@@ -245,4 +241,4 @@ class EmbeddedLog implements EventLog {
  * @throws FolderUnusableError where the folder cannot be made, read or written, or holds something else.
  */
 export const openEmbeddedLog = async (path: string, options: EmbeddedLogOptions = {}): Promise<EventLog> =>
-  new EmbeddedLog(openLmdbFolder(path, 4), options);
+  new EmbeddedLog(openLmdbFolder(path, { maxTables: 4, durability: options.durability ?? "disk" }), options);
