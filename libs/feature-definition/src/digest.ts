@@ -8,3 +8,6 @@ export const shortDigest = (value: unknown): string =>
   sha256(
     JSON.stringify(value, (_, member: unknown) => (typeof member === "bigint" ? member.toString() : member)),
   ).slice(0, 12);
+
+/** The SHA-256 of bytes, in hexadecimal digits. */
+export const sha256Bytes = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

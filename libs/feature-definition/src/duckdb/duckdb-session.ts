@@ -1,0 +1,52 @@
+import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from "@duckdb/node-api";
+import { EngineFailedError } from "./engine-failed-error.ts";
+
+export interface DuckDbOptions {
+  /** Threads of one training set. Default 2. */
+  readonly threads?: number;
+  /** Memory that DuckDB may use before it writes to `tempFolder`, such as `2GB`. Default 2GB. */
+  readonly memoryLimit?: string;
+  /** Where DuckDB puts what does not fit into memory. Default: nowhere, and the query fails instead. */
+  readonly tempFolder?: string;
+}
+
+/** One DuckDB in memory with one connection. Whoever opens it closes it. */
+export class DuckDbSession {
+  readonly connection: DuckDBConnection;
+  readonly #instance: DuckDBInstance;
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
+    this.#instance = instance;
+    this.connection = connection;
+  }
+
+  /** @throws EngineFailedError if DuckDB refuses the options. */
+  static async open(options: DuckDbOptions = {}): Promise<DuckDbSession> {
+    try {
+      const instance = await DuckDBInstance.create(":memory:", {
+        threads: String(options.threads ?? 2),
+        memory_limit: options.memoryLimit ?? "2GB",
+        temp_directory: options.tempFolder ?? "",
+        autoinstall_known_extensions: "false",
+        autoload_known_extensions: "false",
+        preserve_insertion_order: "true",
+      });
+      const connection = await instance.connect();
+      await connection.run("SET TimeZone = 'UTC'");
+      await connection.run("SET lock_configuration = true");
+      return new DuckDbSession(instance, connection);
+    } catch (error) {
+      throw new EngineFailedError("DuckDB could not be started with these options.", error);
+    }
+  }
+
+  /** All rows of a query, as plain values; for small answers. */
+  async rows(sql: string): Promise<DuckDBValue[][]> {
+    return (await this.connection.run(sql)).getRows();
+  }
+
+  close(): void {
+    this.connection.closeSync();
+    this.#instance.closeSync();
+  }
+}

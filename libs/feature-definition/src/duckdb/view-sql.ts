@@ -1,0 +1,75 @@
+import type { CompiledView } from "../compiled.ts";
+import { quoteIdentifier } from "../expression/duckdb-literal.ts";
+
+/** A named part of a WITH clause. */
+export interface CommonTable {
+  readonly name: string;
+  readonly sql: string;
+  /** Whether several others read it. */
+  readonly materialized?: boolean;
+}
+
+/** The tables of one view; the last one has `o` (the ordinal of the entity row) and a column for each feature. */
+export interface ViewTables {
+  readonly tables: readonly CommonTable[];
+  readonly result: string;
+}
+
+/** The names of a view's tables. */
+export const tableOf = (view: CompiledView, part: string): string => quoteIdentifier(`${view.name}: ${part}`);
+
+/** `k0`, `k1` …, one for each entity key. */
+export const keyNames = (view: CompiledView): string[] => view.entity.keys.map((_, index) => `k${index}`);
+
+/** Entity rows that the view can have something for: `o`, `t` (microseconds) and the keys, none of which is null. */
+export const asksTable = (view: CompiledView): CommonTable => {
+  const keys = view.entity.keys.map(({ name }) => quoteIdentifier(name));
+  return {
+    name: tableOf(view, "asks"),
+    sql: `SELECT "__ordinal" AS o, "__time" AS t, ${keys.map((key, index) => `${key} AS k${index}`).join(", ")}
+      FROM entity_rows WHERE ${keys.map((key) => `${key} IS NOT NULL`).join(" AND ")}`,
+    materialized: true,
+  };
+};
+
+/**
+ * The events that count in a view, whatever the time asked for: `t` and `c` (event and creation time in microseconds),
+ * `q` (source order), keys, and the given expressions. Only those of keys and times that are asked for.
+ * @param lowestUs how far before the earliest entity row events matter; undefined: for ever.
+ */
+export const eventsTable = (
+  view: CompiledView,
+  values: readonly string[],
+  extra: readonly string[],
+  lowestUs: bigint | undefined,
+): CommonTable => {
+  const { source } = view;
+  const keys = keyNames(view);
+  const createdAt = source.createdAt ?? source.eventTime;
+  const asks = tableOf(view, "asks");
+  const columns = [
+    `epoch_us(${quoteIdentifier(source.eventTime)}) AS t`,
+    `epoch_us(${quoteIdentifier(createdAt)}) AS c`,
+    `"__sequence" AS q`,
+    ...view.keyColumns.map((column, index) => `${quoteIdentifier(column)} AS k${index}`),
+    ...values,
+  ];
+  const conditions = [
+    ...keys.map((key) => `${key} IS NOT NULL`),
+    "t IS NOT NULL AND c IS NOT NULL",
+    `c - t <= ${source.allowedLatenessUs} AND t - c <= ${source.maxFutureSkewUs}`,
+    `t <= (SELECT max(t) FROM ${asks})`,
+    ...(lowestUs === undefined ? [] : [`t >= (SELECT min(t) FROM ${asks}) - ${lowestUs}`]),
+  ];
+  return {
+    name: tableOf(view, "events"),
+    sql: `SELECT ${["*", ...extra].join(", ")} FROM (
+        SELECT ${columns.join(", ")} FROM ${quoteIdentifier(`source: ${source.name}`)}${view.where === undefined ? "" : ` WHERE ${view.where.toSql()}`}
+      ) SEMI JOIN ${asks} USING (${keys.join(", ")}) WHERE ${conditions.join(" AND ")}`,
+    materialized: true,
+  };
+};
+
+/** The greatest multiple of the hop that is not above a time; also for times before 1970. */
+export const floorSql = (timeUs: string, hopUs: bigint): string =>
+  `((${timeUs}) - ((((${timeUs}) % ${hopUs}) + ${hopUs}) % ${hopUs}))`;
