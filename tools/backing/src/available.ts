@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { kafkaLibrary } from "./kafka.ts";
 
-export type BackingName = "redis" | "kafka";
+export type BackingName = "redis" | "kafka" | "registry";
 
 const runs = (command: string, argument: string): boolean => {
   try {
@@ -18,6 +18,8 @@ const runs = (command: string, argument: string): boolean => {
 export const available = (name: BackingName): true | string => {
   if (name === "redis")
     return runs("redis-server", "--version") || "redis-server is not installed (npx nx run backing:install)";
+  if (name === "registry")
+    return runs("docker-registry", "--version") || "docker-registry is not installed (npx nx run backing:install)";
   if (!runs("java", "-version")) return "java is not installed; Kafka needs Java 17 or newer";
   const jars = existsSync(kafkaLibrary) ? readdirSync(kafkaLibrary).length : 0;
   return jars > 0 || "the jars of Kafka are not installed (npx nx run backing:install)";

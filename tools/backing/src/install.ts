@@ -19,12 +19,17 @@ const give = (why: string): never => {
 };
 
 /** What is there is left as it is, so that this costs nothing the second time. */
-if (available("redis") !== true) {
+const debianPackages = [
+  ...(available("redis") === true ? [] : ["redis-server"]),
+  ...(available("registry") === true ? [] : ["docker-registry"]),
+];
+if (debianPackages.length > 0) {
   if (process.platform !== "linux" || process.getuid?.() !== 0) {
-    give("redis-server is missing. Install it with your package manager, or use deploy/compose for the servers.");
+    const missing = debianPackages.join(" and ");
+    give(`${missing} missing. Install with your package manager, or use deploy/compose for the servers.`);
   }
   run("apt-get", ["update", "-qq"]);
-  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "redis-server"]);
+  run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...debianPackages]);
 }
 if (available("kafka") !== true) {
   mkdirSync(kafkaLibrary, { recursive: true });
@@ -43,7 +48,7 @@ if (available("kafka") !== true) {
     dirname(folder),
   );
 }
-for (const name of ["redis", "kafka"] as const) {
+for (const name of ["redis", "kafka", "registry"] as const) {
   const answer = available(name);
   if (answer !== true) give(answer);
   console.log(`${name} is here`);
