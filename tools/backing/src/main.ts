@@ -1,10 +1,10 @@
 import { once } from "node:events";
-import { available, type BackingName } from "./available.ts";
+import { available } from "./available.ts";
 import { startKafka } from "./kafka.ts";
 import { startRedis } from "./redis.ts";
 
 const known = { redis: startRedis, kafka: startKafka } as const;
-const isKnown = (name: string): name is BackingName => name in known;
+const isKnown = (name: string): name is keyof typeof known => name in known;
 
 const wanted = process.argv.slice(2);
 if (wanted.length === 0 || !wanted.every(isKnown)) {
