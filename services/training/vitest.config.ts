@@ -6,5 +6,5 @@ const conditions = ["@millrace/source", "module", "node", "development|productio
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
-  test: { testTimeout: 60_000 },
+  test: { testTimeout: 120_000, hookTimeout: 60_000 },
 });

@@ -98,10 +98,7 @@ const receive = async (
 /** The entity rows of a spec: its examples, as feature-serving reads them. */
 export const entityRows = ({ examples, split }: Dataset): MessageInitShape<typeof EntityRowsSchema> => {
   const names = trainingSetColumns;
-  const extra: Record<string, string> = {
-    [names.eventTime]: examples?.eventTime ?? "",
-    [names.label]: examples?.label ?? "",
-  };
+  const extra: Record<string, string> = { [names.label]: examples?.label ?? "" };
   if (examples?.labelKnownAt) {
     extra[names.labelKnownAt] = examples.labelKnownAt;
   }
@@ -119,7 +116,7 @@ export const entityRows = ({ examples, split }: Dataset): MessageInitShape<typeo
       case: "query",
       value: {
         data: examples?.data ?? { case: undefined },
-        columns: { ...examples?.entities, ...examples?.request },
+        columns: { [names.eventTime]: examples?.eventTime ?? "", ...examples?.entities, ...examples?.request },
         extra,
         where: examples?.where ?? "",
         orderByEventTime: true,

@@ -1,4 +1,4 @@
-import { constants, setPriority } from "node:os";
+import { setPriority } from "node:os";
 import { MillraceError } from "@millrace/errors";
 import { runPipeline } from "../pipeline/run-pipeline.ts";
 import type { RunOrder } from "../pipeline/run-report.ts";
@@ -13,7 +13,8 @@ const send = (message: ProcessMessage): void => {
   }
 };
 
-setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+// A third of the share of a process that serves, where both want the processor.
+setPriority(5);
 // The service is gone: whoever takes the run up again starts a process of its own.
 process.once("disconnect", () => process.exit(0));
 process.once("SIGTERM", () => abort.abort());

@@ -73,7 +73,8 @@ export class RunQueue {
   /** @throws RunUnknownError, RunFinishedError */
   async cancel(id: string): Promise<Run> {
     const running = this.#running.get(id);
-    if (running === undefined) {
+    // A run that has just ended is in `running` a moment longer than its record says.
+    if (running === undefined || isOver((await this.#options.ledger.get(id)).state)) {
       const run = await this.#options.ledger.change(id, (record) => {
         if (isOver(record.state)) {
           throw new RunFinishedError(id, stateName(record.state));
