@@ -90,8 +90,7 @@ export class Catalogue {
   /** A plan for references, made for this one request. @throws FeatureUnknownError */
   referencesPlan(references: readonly string[]): FeaturePlan {
     const { repository, streams } = this.definitions();
-    const { features } = compileReferences(references, repository);
-    return planFeatures(repository, streams, features, "", "references.features");
+    return planFeatures(repository, streams, compileReferences(references, repository), "references.features");
   }
 
   /** @throws SourceUnknownError */
@@ -147,7 +146,7 @@ export function prepareDefinitions(applied: GetRepositoryResponse): AppliedDefin
   for (const service of repository.services.values()) {
     const isOnline = service.features.every(({ view }) => repository.views.get(view)?.online !== false);
     if (!isOnline) continue;
-    plans.set(service.name, planFeatures(repository, streams, service.features, service.version, service.name));
+    plans.set(service.name, planFeatures(repository, streams, service, service.name));
   }
   return { applied, registryVersion: Number(applied.registryVersion), repository, plans, streams };
 }

@@ -1,6 +1,7 @@
 import type { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { MillraceError, Reason } from "@millrace/errors";
 import {
+  type CompiledFeatureService,
   type CompiledField,
   type CompiledOnDemandView,
   type CompiledRepository,
@@ -37,7 +38,7 @@ export interface PlannedView {
 
 export interface PlannedOnDemandView {
   readonly features: readonly OnDemandFeature[];
-  /** By column of the expressions' schema: a request column, or another value. */
+  /** By column of the expressions' schema: a column of the request (entity keys come first), or another value. */
   readonly inputs: readonly (number | ValuePlace)[];
 }
 
@@ -50,7 +51,7 @@ export interface FeaturePlan {
   /** The columns that a request must bring. */
   readonly entityKeys: readonly CompiledField[];
   readonly requestFields: readonly CompiledField[];
-  /** Empty for plain references. */
+  /** Of the feature service. */
   readonly version: string;
 }
 
@@ -58,27 +59,21 @@ export interface FeaturePlan {
 export type ViewStreams = Map<string, ViewStream>;
 
 /**
- * Plans the reading of features, given as view and feature name.
- * @param field where the references stand in the request, for errors. @throws FeatureUnknownError, ViewOfflineError
+ * Plans the reading of a feature service, or of one that is made of references.
+ * @param field where the features are named in the request, for errors. @throws FeatureUnknownError, ViewOfflineError
  */
 export function planFeatures(
   repository: CompiledRepository,
   streams: ViewStreams,
-  references: readonly { readonly view: string; readonly feature: string }[],
-  version: string,
+  service: CompiledFeatureService,
   field: string,
 ): FeaturePlan {
+  const { entityKeys, requestFields } = service;
   const views: PlannedView[] = [];
   const viewIndex = new Map<string, number>();
   const onDemandViews: PlannedOnDemandView[] = [];
   const onDemandIndex = new Map<string, number>();
-  const entityKeys: CompiledField[] = [];
-  const requestFields: CompiledField[] = [];
-
-  const columnOf = (columns: CompiledField[], wanted: CompiledField): number => {
-    const found = columns.findIndex(({ name }) => name === wanted.name);
-    return found >= 0 ? found : columns.push(wanted) - 1;
-  };
+  const columns = [...entityKeys, ...requestFields].map(({ name }) => name);
 
   const placeInView = (name: string, feature: string): ValuePlace | undefined => {
     const view = repository.views.get(name);
@@ -88,7 +83,7 @@ export function planFeatures(
     if (index === undefined) {
       const stream = streams.get(`${name}@${view.version}`) ?? createViewStream(view);
       streams.set(`${name}@${view.version}`, stream);
-      const keyColumns = view.entity.keys.map((key) => columnOf(entityKeys, key));
+      const keyColumns = view.entity.keys.map((key) => columns.indexOf(key.name));
       index = views.push({ stream, rowKey: rowKeyOf(view), keyColumns }) - 1;
       viewIndex.set(name, index);
     }
@@ -105,7 +100,7 @@ export function planFeatures(
   };
 
   const addOnDemand = (view: CompiledOnDemandView): number => {
-    const request = view.request.map((wanted) => columnOf(requestFields, wanted));
+    const request = view.request.map((wanted) => columns.indexOf(wanted.name));
     const inputs = view.inputs.map((input) => place(input.view, input.feature));
     const index = onDemandViews.push({ features: view.features, inputs: [...request, ...inputs] }) - 1;
     onDemandIndex.set(view.name, index);
@@ -119,7 +114,7 @@ export function planFeatures(
     return found;
   };
 
-  const outputs = references.map(({ view, feature }) => {
+  const outputs = service.features.map(({ view, feature }) => {
     const found = place(view, feature);
     const type = found.onDemand
       ? onDemandViews[found.index]?.features[found.feature]?.type
@@ -127,7 +122,7 @@ export function planFeatures(
     if (type === undefined) throw new FeatureUnknownError(field, `${view}.${feature}`, knownFeatures(repository, view));
     return { name: `${view}__${feature}`, type, place: found };
   });
-  return { outputs, views, onDemandViews, entityKeys, requestFields, version };
+  return { outputs, views, onDemandViews, entityKeys, requestFields, version: service.version };
 }
 
 function featuresOf(repository: CompiledRepository, name: string): string[] {

@@ -6,6 +6,7 @@ import { awaitApplied } from "./rpc/await-applied.ts";
 import { getFeatureService } from "./rpc/get-feature-service.ts";
 import { getFeatures } from "./rpc/get-features.ts";
 import { getRepository } from "./rpc/get-repository.ts";
+import { getTrainingSet } from "./rpc/get-training-set.ts";
 import { listFeatureServices } from "./rpc/list-feature-services.ts";
 import { listFeatureViews } from "./rpc/list-feature-views.ts";
 import { materialize } from "./rpc/materialize.ts";
@@ -18,6 +19,7 @@ export function featureService(serving: FeatureServing): ServiceImplementation {
     getFeatures: getFeatures(serving),
     push: push(serving),
     awaitApplied: awaitApplied(serving),
+    getTrainingSet: getTrainingSet(serving),
     materialize: materialize(serving),
     plan: plan(serving),
     apply: apply(serving),

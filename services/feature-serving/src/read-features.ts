@@ -84,7 +84,8 @@ export async function readFeatures(
     }
   }
   const computed: ServedRow[][] = [];
-  for (const view of plan.onDemandViews) computed.push(evaluate(view, rows, requestColumns, served, computed));
+  for (const view of plan.onDemandViews)
+    computed.push(evaluate(view, rows, [...entities, ...requestColumns], served, computed));
 
   const rowsAt = ({ onDemand, index }: ValuePlace): readonly ServedRow[] =>
     (onDemand ? computed[index] : served[index]) ?? [];
@@ -160,7 +161,7 @@ function timesOf(atUs: readonly bigint[], rows: number): number[] | undefined {
 function evaluate(
   view: PlannedOnDemandView,
   rows: number,
-  request: readonly (readonly Scalar[])[],
+  columns: readonly (readonly Scalar[])[],
   served: readonly (readonly ServedRow[])[],
   computed: readonly (readonly ServedRow[])[],
 ): ServedRow[] {
@@ -170,7 +171,7 @@ function evaluate(
     let newestUs = 0;
     view.inputs.forEach((input, index) => {
       if (typeof input === "number") {
-        inputs[index] = request[input]?.[row] ?? null;
+        inputs[index] = columns[input]?.[row] ?? null;
         return;
       }
       const source = (input.onDemand ? computed : served)[input.index]?.[row];

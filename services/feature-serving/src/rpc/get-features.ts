@@ -16,5 +16,5 @@ export const getFeatures =
     const features = await readFeatures(plan, request, online, now, maxValues, call.signal);
     const { registryVersion, repository } = catalogue.definitions();
     const asOf = `${registryVersion}.${repository.definitionsHash.slice(0, 12)}.${now}`;
-    return { features, asOf, featureServiceVersion: plan.version };
+    return { features, asOf, featureServiceVersion: selection.case === "featureService" ? plan.version : "" };
   };

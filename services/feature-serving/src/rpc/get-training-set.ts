@@ -1,0 +1,57 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type FeatureService,
+  GetRepositoryResponseSchema,
+  GetTrainingSetRequestSchema,
+} from "@millrace/contracts/millrace/feature/v1/feature_service";
+import type { ServerStreaming } from "@millrace/grpc";
+import type { FeatureServing } from "../feature-serving.ts";
+import { selectService } from "../select-service.ts";
+import { trainingSetInThread } from "../training-set/training-set-thread.ts";
+
+/** The largest part of an Arrow stream that travels in one message. */
+const maxPartBytes = 1024 * 1024;
+
+/** Builds a point-in-time training set and streams it as Arrow IPC. */
+export const getTrainingSet = ({
+  catalogue,
+  dataRoot,
+}: FeatureServing): ServerStreaming<typeof FeatureService.method.getTrainingSet> =>
+  async function* (request, call) {
+    const { applied, repository } = catalogue.definitions();
+    const service = selectService(repository, request.selection);
+    const data = {
+      applied: toBinary(GetRepositoryResponseSchema, applied),
+      request: toBinary(GetTrainingSetRequestSchema, request),
+      dataRoot,
+    };
+    for await (const part of trainingSetInThread(data, call.signal)) {
+      if (part.kind === "arrow") {
+        for (let at = 0; at < part.bytes.length; at += maxPartBytes) {
+          yield { part: { case: "arrow", value: part.bytes.subarray(at, at + maxPartBytes) } };
+        }
+      } else if (part.kind === "progress") {
+        const { phase, rows, totalRows } = part;
+        yield { part: { case: "progress", value: { phase, rows: BigInt(rows), totalRows: BigInt(totalRows) } } };
+      } else {
+        call.setTrailer("rows", String(part.rows));
+        yield {
+          part: {
+            case: "summary",
+            value: {
+              rows: BigInt(part.rows),
+              snapshotId: part.snapshotId,
+              featureServiceVersion: service.version,
+              schemaHash: service.schemaHash,
+              definitionsHash: repository.definitionsHash,
+              revision: applied.revision,
+              ...(part.newestEventUs === undefined
+                ? {}
+                : { newestEvent: timestampFromMs(Number(part.newestEventUs) / 1000) }),
+            },
+          },
+        };
+      }
+    }
+  };
