@@ -1,6 +1,9 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { type ModelInferResponse, ModelInferResponseSchema } from "@millrace/contracts/inference/grpc_service";
+import {
+  type ModelInferResponse,
+  ModelInferResponseSchema,
+  ModelStreamInferResponseSchema,
+} from "@millrace/contracts/inference/grpc_service";
 import { hasTypedForm, type Tensor, toTypedContents } from "@millrace/tensor";
 
 /** What a response says beside its tensors. */
@@ -15,13 +18,17 @@ export interface ResponseHead {
 }
 
 /**
- * A response on the wire. Its tensors are typed only for a request that was typed, and where each has a typed form; else
- * raw, as the protocol's clients read them. The outputs' data is copied once, into the message.
+ * A response on the wire: a ModelInferResponse, or a ModelStreamInferResponse where it is streamed. Its tensors are typed
+ * only for a request that was typed, and where each has a typed form; else raw, as the protocol's clients read them. The
+ * outputs' data is copied once, into the message.
  */
-export const encodeInferResponse = (head: ResponseHead, outputs: readonly Tensor[]): Uint8Array =>
-  head.typed && outputs.every(({ datatype }) => hasTypedForm(datatype))
-    ? toBinary(ModelInferResponseSchema, typedResponse(head, outputs))
-    : encodeRaw(head, outputs);
+export const encodeInferResponse = (head: ResponseHead, outputs: readonly Tensor[]): Uint8Array => {
+  if (!head.typed || !outputs.every(({ datatype }) => hasTypedForm(datatype))) return encodeRaw(head, outputs);
+  const response = typedResponse(head, outputs);
+  return head.streamed === true
+    ? toBinary(ModelStreamInferResponseSchema, create(ModelStreamInferResponseSchema, { inferResponse: response }))
+    : toBinary(ModelInferResponseSchema, response);
+};
 
 /** The parameter that every response on a stream has. */
 export const finalResponse = {
@@ -42,27 +49,73 @@ const typedResponse = (head: ResponseHead, outputs: readonly Tensor[]): ModelInf
     })),
   });
 
-/** The general codec walks descriptors for every field; these few are written by hand, to the same bytes. */
-const encodeRaw = ({ modelName, modelVersion, id, streamed }: ResponseHead, outputs: readonly Tensor[]): Uint8Array => {
-  const writer = new BinaryWriter();
-  writer.tag(1, WireType.LengthDelimited).string(modelName);
-  if (modelVersion !== "") writer.tag(2, WireType.LengthDelimited).string(modelVersion);
-  if (id !== "") writer.tag(3, WireType.LengthDelimited).string(id);
-  if (streamed === true) {
-    writer.tag(4, WireType.LengthDelimited).fork().tag(1, WireType.LengthDelimited).string("triton_final_response");
-    writer.tag(2, WireType.LengthDelimited).fork().tag(1, WireType.Varint).bool(true).join().join();
+/**
+ * The general codec walks descriptors for every field, and most of a response is the same each time: everything before
+ * the id and the tensors' data is encoded once for each shape of answer, and copied.
+ */
+const encodeRaw = (head: ResponseHead, outputs: readonly Tensor[]): Uint8Array => {
+  const prefix = prefixOf(head, outputs);
+  const idBytes = head.id === "" ? 0 : Buffer.byteLength(head.id);
+  let inner = prefix.length + (head.id === "" ? 0 : 1 + varintBytes(idBytes) + idBytes);
+  for (const { data } of outputs) inner += 1 + varintBytes(data.byteLength) + data.byteLength;
+  const wrapper = head.streamed === true ? 1 + varintBytes(inner) : 0;
+  const message = Buffer.allocUnsafe(wrapper + inner);
+  let at = 0;
+  if (head.streamed === true) at = writeTag(message, at, streamTag, inner);
+  message.set(prefix, at);
+  at += prefix.length;
+  if (head.id !== "") {
+    at = writeTag(message, at, idTag, idBytes);
+    at += message.write(head.id, at);
   }
-  for (const { name, datatype, shape } of outputs) {
-    writer.tag(5, WireType.LengthDelimited).fork();
-    writer.tag(1, WireType.LengthDelimited).string(name);
-    writer.tag(2, WireType.LengthDelimited).string(datatype);
-    if (shape.length > 0) {
-      writer.tag(3, WireType.LengthDelimited).fork();
-      for (const dimension of shape) writer.int64(dimension);
-      writer.join();
-    }
-    writer.join();
+  for (const { data } of outputs) {
+    at = writeTag(message, at, rawTag, data.byteLength);
+    message.set(data, at);
+    at += data.byteLength;
   }
-  for (const { data } of outputs) writer.tag(6, WireType.LengthDelimited).bytes(data);
-  return writer.finish();
+  return message;
+};
+
+/** Tags of length-delimited fields: ModelStreamInferResponse.infer_response, ModelInferResponse.id and .raw_output_contents. */
+const streamTag = (2 << 3) | 2;
+const idTag = (3 << 3) | 2;
+const rawTag = (6 << 3) | 2;
+
+const prefixes = new Map<string, Uint8Array>();
+const maxPrefixes = 1024;
+
+/** Fields 1, 2, 4 and 5 of a response: model, version, parameters and the outputs' names, datatypes and shapes. */
+const prefixOf = ({ modelName, modelVersion, streamed }: ResponseHead, outputs: readonly Tensor[]): Uint8Array => {
+  let key = `${streamed === true}\0${modelName}\0${modelVersion}`;
+  for (const { name, datatype, shape } of outputs) key += `\0${name}\0${datatype}\0${shape}`;
+  let prefix = prefixes.get(key);
+  if (prefix === undefined) {
+    prefix = toBinary(
+      ModelInferResponseSchema,
+      create(ModelInferResponseSchema, {
+        modelName,
+        modelVersion,
+        parameters: streamed === true ? finalResponse : {},
+        outputs: outputs.map(({ name, datatype, shape }) => ({ name, datatype, shape: shape.map(BigInt) })),
+      }),
+    );
+    if (prefixes.size >= maxPrefixes) prefixes.clear();
+    prefixes.set(key, prefix);
+  }
+  return prefix;
+};
+
+const varintBytes = (value: number): number => {
+  let bytes = 1;
+  for (let rest = value; rest > 127; rest = Math.floor(rest / 128)) bytes++;
+  return bytes;
+};
+
+/** Writes a tag below 16 and a length. @returns the place after them. */
+const writeTag = (message: Uint8Array, at: number, tag: number, length: number): number => {
+  message[at++] = tag;
+  let rest = length;
+  for (; rest > 127; rest = Math.floor(rest / 128)) message[at++] = (rest % 128) | 128;
+  message[at++] = rest;
+  return at;
 };

@@ -1,5 +1,4 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { type ModelInferRequest, ModelStreamInferResponseSchema } from "@millrace/contracts/inference/grpc_service";
 import { type CallContext, type RawBidi, rawBidi, statusFromError } from "@millrace/grpc";
 import type { Tensor } from "@millrace/tensor";
@@ -93,7 +92,4 @@ const answer = async (
 const internal = 13;
 
 const encodeStreamed = (head: ResponseHead, outputs: readonly Tensor[]): Uint8Array =>
-  new BinaryWriter()
-    .tag(2, WireType.LengthDelimited)
-    .bytes(encodeInferResponse({ ...head, streamed: true }, outputs))
-    .finish();
+  encodeInferResponse({ ...head, streamed: true }, outputs);
