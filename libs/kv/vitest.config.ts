@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
 import { testSources } from "../../vitest.base.ts";
 
-export default defineConfig(testSources);
+// Files that start servers and processes take their turn: together they would only slow each other down.
+export default defineConfig({ ...testSources, test: { ...testSources.test, fileParallelism: false } });

@@ -26,7 +26,7 @@ export const sweepExpired = (folder: LmdbFolder, entries: LmdbTable, now: () => 
       if (expiryMs(value) <= now()) keys.push(start);
     }
     if (keys.length > 0) {
-      await entries.transaction(() => {
+      entries.transactionSync(() => {
         for (const key of keys) {
           const entry = entries.getBinary(key);
           if (entry !== undefined && expiryMs(entry) <= now()) entries.remove(key);

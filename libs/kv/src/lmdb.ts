@@ -14,6 +14,8 @@ export interface LmdbOptions {
 }
 
 const scanPage = 512;
+/** A transaction of more writes is judged on this thread instead. */
+const mostNested = 200;
 
 /** The first key after all keys that begin with the prefix; undefined where there is none. */
 const afterPrefix = (prefix: Uint8Array): Buffer | undefined => {
@@ -86,14 +88,14 @@ class LmdbKv implements Kv {
     return applied;
   }
 
-  #compareAndSet(write: ConditionalWrite, now: number): Promise<boolean> {
+  async #compareAndSet(write: ConditionalWrite, now: number): Promise<boolean> {
     const key = write.key as Buffer;
     const stored = this.#entries.getBinaryFast(key);
     // An entry that is over but not yet swept has a version of its own, which nobody may know. Rare, so it may be slow.
     if (stored !== undefined && expiryMs(stored) <= now) return this.#inTransaction([write]);
     const { expectedVersion, value } = write;
     if (value === undefined) {
-      if (expectedVersion === 0) return Promise.resolve(stored === undefined);
+      if (expectedVersion === 0) return stored === undefined;
       return this.#entries.remove(key, expectedVersion);
     }
     const bytes = encodeEntry(value, write.expiresAtMs);
@@ -107,19 +109,51 @@ class LmdbKv implements Kv {
     this.#requireOpen();
     requireKeys(writes.map(({ key }) => key));
     requireOneHashTag(writes);
-    return this.#guard(() => this.#inTransaction(writes));
+    if (writes.length === 0) return true;
+    const now = this.#now();
+    this.#entries.resetReadTxn();
+    const isAnyOver = writes.some(({ key }) => {
+      const stored = this.#entries.getBinaryFast(key as Buffer);
+      return stored !== undefined && expiryMs(stored) <= now;
+    });
+    return this.#guard(async () =>
+      isAnyOver || writes.length > mostNested ? this.#inTransaction(writes) : this.#nested(writes),
+    );
   }
 
-  #inTransaction(writes: readonly ConditionalWrite[]): Promise<boolean> {
-    return this.#entries.transaction(() => {
+  /** Each condition stands inside the one before, and all writes inside the last: LMDB's thread judges them in one go. */
+  async #nested(writes: readonly ConditionalWrite[]): Promise<boolean> {
+    const holds: Promise<boolean>[] = [];
+    const enter = (depth: number): void => {
+      const write = writes[depth];
+      if (write === undefined) {
+        for (const each of writes) this.#apply(each);
+        return;
+      }
+      const inside = (): void => enter(depth + 1);
+      const { key, expectedVersion } = write;
+      holds[depth] =
+        expectedVersion === 0
+          ? this.#entries.ifNoExists(key as Buffer, inside)
+          : this.#entries.ifVersion(key as Buffer, expectedVersion, inside);
+    };
+    enter(0);
+    return (await Promise.all(holds)).every(Boolean);
+  }
+
+  #apply({ key, value, expectedVersion, expiresAtMs }: ConditionalWrite): void {
+    if (value !== undefined) this.#entries.put(key as Buffer, encodeEntry(value, expiresAtMs), expectedVersion + 1);
+    else this.#entries.remove(key as Buffer);
+  }
+
+  /** At once, on this thread: a transaction that waited for its turn here would hold up the writers of all processes. */
+  #inTransaction(writes: readonly ConditionalWrite[]): boolean {
+    return this.#entries.transactionSync(() => {
       const now = this.#now();
       for (const { key, expectedVersion } of writes) {
         if ((this.#live(key, now)?.version ?? 0) !== expectedVersion) return false;
       }
-      for (const { key, value, expectedVersion, expiresAtMs } of writes) {
-        if (value !== undefined) this.#entries.put(key as Buffer, encodeEntry(value, expiresAtMs), expectedVersion + 1);
-        else this.#entries.remove(key as Buffer);
-      }
+      for (const write of writes) this.#apply(write);
       return true;
     });
   }

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { Cluster, Redis } from "ioredis";
+import { Cluster, type Redis } from "ioredis";
 import { hashTag, requireKeys, requireOneHashTag } from "./key.ts";
 import type { ConditionalWrite, Kv, Versioned } from "./kv.ts";
+import { connectionOf, untilReady } from "./redis-connection.ts";
 import { decodeVersion, encodeRedisEntry, encodeVersion, entryValue } from "./redis-entry.ts";
 import { compareAndSetScript, transactScript } from "./redis-scripts.ts";
 import { type RedisSettings, readRedisUrl } from "./redis-url.ts";
@@ -9,8 +10,6 @@ import { StoreUnavailableError } from "./store-unavailable-error.ts";
 
 const writesPerScript = 200;
 const scanCount = 1000;
-const connectTimeoutMs = 5000;
-const openTimeoutMs = 10_000;
 /** The longest that a call waits for its answers. */
 const callTimeoutMs = 5000;
 
@@ -35,7 +34,9 @@ class RedisKv implements Kv {
   }
 
   #name(key: Uint8Array): Buffer {
-    return this.#prefix.length === 0 ? (key as Buffer) : Buffer.concat([this.#prefix, key]);
+    // The client takes a Uint8Array that is no Buffer for text, and would store it under its printed numbers.
+    const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+    return this.#prefix.length === 0 ? bytes : Buffer.concat([this.#prefix, bytes]);
   }
 
   async getMany(keys: readonly Uint8Array[], signal?: AbortSignal): Promise<(Uint8Array | undefined)[]> {
@@ -227,58 +228,6 @@ const untilAborted = async <T>(work: Promise<T>, signal: AbortSignal | undefined
     signal.removeEventListener("abort", abort);
     // Whoever gave up does not hear how it ended.
     work.catch(() => undefined);
-  }
-};
-
-const reconnectAfterMs = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 6), 2000);
-
-const connectionOf = (settings: RedisSettings): Redis | Cluster => {
-  const options = {
-    ...(settings.username !== undefined && { username: settings.username }),
-    ...(settings.password !== undefined && { password: settings.password }),
-    ...(settings.tls !== undefined && { tls: settings.tls }),
-    connectTimeout: connectTimeoutMs,
-    // What was under way when a connection broke may have been applied: the caller is told, and reads again.
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 1,
-    // While there is no connection, calls fail at once: a call that waits in a queue could write long after it was given up.
-    enableOfflineQueue: false,
-    lazyConnect: true,
-  };
-  const [first = { host: "127.0.0.1", port: 6379 }] = settings.hosts;
-  if (!settings.isCluster) {
-    return new Redis({
-      ...options,
-      host: first.host,
-      port: first.port,
-      db: settings.database,
-      retryStrategy: reconnectAfterMs,
-    });
-  }
-  const { enableOfflineQueue, ...ofNodes } = options;
-  return new Cluster([...settings.hosts], {
-    redisOptions: ofNodes,
-    enableOfflineQueue,
-    clusterRetryStrategy: reconnectAfterMs,
-    lazyConnect: true,
-    retryDelayOnFailover: 200,
-    maxRedirections: 10,
-  });
-};
-
-/**
- * A cluster whose nodes are there and do not serve yet is tried again by ioredis, and its `connect` then never settles: so
- * the event is awaited too, and not for ever.
- */
-const untilReady = async (connection: Redis | Cluster): Promise<void> => {
-  const ready = Promise.withResolvers<void>();
-  connection.once("ready", ready.resolve);
-  const timer = setTimeout(() => ready.reject(new Error("not ready in time")), openTimeoutMs);
-  try {
-    await Promise.race([connection.connect(), ready.promise]);
-  } finally {
-    clearTimeout(timer);
-    connection.off("ready", ready.resolve);
   }
 };
 

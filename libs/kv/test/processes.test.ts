@@ -31,14 +31,14 @@ describe("processes that share an LMDB folder", () => {
     return { child, added, ended };
   };
 
-  test("lose and double no addition, whichever of them is killed when", { timeout: 90_000 }, async () => {
+  test("lose and double no addition, whichever of them is killed when", { timeout: 180_000 }, async () => {
     const kv = await openKv(`lmdb:${folder}`);
     const incarnation = await kv.incarnation();
     const acknowledged = new Array<number>(counters).fill(0);
     let killed = 0;
     for (let round = 0; round < 5; round++) {
       const pair = [start(), start()];
-      await expect.poll(() => pair.every(({ added }) => added.length > 20), { timeout: 20_000 }).toBe(true);
+      await expect.poll(() => pair.every(({ added }) => added.length > 20), { timeout: 60_000 }).toBe(true);
       for (const { child } of pair) child.kill("SIGKILL");
       await Promise.all(pair.map(({ ended }) => ended));
       killed += pair.length;

@@ -110,7 +110,7 @@ export class AppendQueue {
       const state = this.#catalogue.state(this.#topic, this.#partition);
       try {
         if (conflicts >= conflictsBeforeLock) {
-          return await partitions.transaction(() => {
+          return partitions.transactionSync(() => {
             const current = this.#catalogue.state(this.#topic, this.#partition);
             this.#write(batches, current, current.version);
             return current.end;

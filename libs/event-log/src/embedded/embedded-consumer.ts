@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ConsumeOptions, Consumer, LogPosition } from "../event-log.ts";
+import { LogUnavailableError } from "../log-unavailable-error.ts";
 import { PartitionLostError } from "../partition-lost-error.ts";
 import { type GroupTable, leaseMs, type OwnedPartition } from "./group-table.ts";
 import type { PartitionReader } from "./partition-reader.ts";
@@ -71,7 +72,7 @@ export class EmbeddedConsumer implements Consumer {
         await news.done;
       }
     } catch (error) {
-      this.#fail(error);
+      this.#failMembership(error);
     }
     firstLook();
     for (const work of this.#works.values()) work.stop();
@@ -81,10 +82,16 @@ export class EmbeddedConsumer implements Consumer {
       await group.leave(this.#memberId);
       wake.notify(groupName);
     } catch (error) {
-      this.#fail(error);
+      this.#failMembership(error);
     }
     ended(this);
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** The store's own errors become the port's; what a handler threw goes through as it is. */
+  #failMembership(error: unknown): void {
+    const isOfStore = error instanceof Error && "code" in error && typeof error.code === "number";
+    this.#fail(isOfStore ? new LogUnavailableError("renewing the membership of a group", error) : error);
   }
 
   #fail(error: unknown): void {
@@ -95,7 +102,7 @@ export class EmbeddedConsumer implements Consumer {
   /** Compares what is owned with what is worked on: ends what was lost or is wanted by others, begins what is new. */
   async #look(again: () => void): Promise<void> {
     const { group, options, wake } = this.#parts;
-    const { owned, toRelease } = await group.renew(this.#memberId, options.topics);
+    const { owned, toRelease } = group.renew(this.#memberId, options.topics);
     const names = new Map(owned.map((partition) => [workName(partition.topic.name, partition.partition), partition]));
     const lost = [...this.#works].filter(([name, { owned: mine }]) => {
       const now = names.get(name);
@@ -137,7 +144,11 @@ export class EmbeddedConsumer implements Consumer {
   async #whileRenewing(work: Promise<unknown>): Promise<void> {
     const { group, options } = this.#parts;
     const timer = setInterval(() => {
-      group.renew(this.#memberId, options.topics).catch((error: unknown) => this.#fail(error));
+      try {
+        group.renew(this.#memberId, options.topics);
+      } catch (error) {
+        this.#failMembership(error);
+      }
     }, renewEveryMs);
     try {
       await work;

@@ -40,6 +40,83 @@ describe("the embedded log in a folder", () => {
     await second.close();
   });
 
+  test("lets whole batches go that are older than the retention, and keeps counting offsets", async () => {
+    let now = 1_000_000;
+    const log = await openEmbeddedLog(freshFolder(), { retentionMs: 60_000, sweepEveryMs: 10, now: () => now });
+    await log.ensureTopic("t", 1);
+    await log.append("t", [{ value: Buffer.from("old") }, { value: Buffer.from("old too") }]);
+    now += 50_000;
+    await log.append("t", [{ value: Buffer.from("young") }]);
+    now += 20_000;
+    await expect.poll(() => log.bounds("t")).toEqual([{ partition: 0, first: 2n, end: 3n }]);
+    await expect(Array.fromAsync(log.read("t", { partition: 0, offset: 0n }))).rejects.toMatchObject({
+      reasonName: "OFFSET_OUT_OF_RANGE",
+    });
+    expect(await log.offsetsAt("t", 0)).toEqual([{ partition: 0, offset: 2n }]);
+    const seen: bigint[] = [];
+    const consumer = await log.consume({
+      topics: ["t"],
+      group: "g",
+      handler: {
+        onBatch: async ({ records }) => {
+          seen.push(...records.map(({ offset }) => offset));
+        },
+      },
+    });
+    await expect.poll(() => seen).toEqual([2n]);
+    expect(await log.append("t", [{ value: null }])).toEqual([{ partition: 0, offset: 3n }]);
+    await consumer.close();
+    await log.close();
+  });
+
+  test("gives a batch that was committed too late to the partition's new owner", async () => {
+    const folder = freshFolder();
+    let lateNow = 1_000_000;
+    // A member whose clock stands still never renews its lease: to the other it is as good as dead.
+    const late = await openEmbeddedLog(folder, { now: () => lateNow });
+    const prompt = await openEmbeddedLog(folder, { now: () => 1_000_000_000 });
+    await late.ensureTopic("t", 1);
+    await late.append("t", [{ value: null }]);
+    const held = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    let lateFailure: unknown;
+    const lateMember = await late.consume({
+      topics: ["t"],
+      group: "g",
+      handler: {
+        onBatch: async (_, member) => {
+          begun.resolve();
+          await held.promise;
+          await member.commit("t", [{ partition: 0, offset: 1n }]).catch((error: unknown) => {
+            lateFailure = error;
+            throw error;
+          });
+        },
+      },
+    });
+    await begun.promise;
+    const seen: bigint[] = [];
+    const promptMember = await prompt.consume({
+      topics: ["t"],
+      group: "g",
+      handler: {
+        onBatch: async ({ records }) => {
+          seen.push(...records.map(({ offset }) => offset));
+        },
+      },
+    });
+    await expect.poll(() => seen).toEqual([0n]);
+    held.resolve();
+    await expect.poll(() => lateFailure).toMatchObject({ reasonName: "CONFLICT", code: "ABORTED" });
+    expect(await prompt.committed("t", "g")).toEqual([]);
+    lateNow += 1;
+    await lateMember.close();
+    await lateMember.stopped;
+    await promptMember.close();
+    await late.close();
+    await prompt.close();
+  });
+
   test("begins a group at what is still held, where its commit lies before or behind that", async () => {
     const log = await openEmbeddedLog(freshFolder());
     await log.ensureTopic("t", 1);

@@ -27,10 +27,12 @@ export interface EmbeddedLogOptions {
   readonly durability?: Durability;
   /** Batches whose records are all older than this may go. Default: none goes. */
   readonly retentionMs?: number;
+  /** How often is looked for what may go, in ms. Default 30,000. */
+  readonly sweepEveryMs?: number;
   readonly now?: () => number;
 }
 
-const sweepEveryMs = 30_000;
+const defaultSweepEveryMs = 30_000;
 const readRecords = 1000;
 
 const publicInfo = ({ name, partitions, epoch }: StoredTopic): TopicInfo => ({ name, partitions, epoch });
@@ -61,7 +63,7 @@ class EmbeddedLog implements EventLog {
     this.#wake = new Wake(folder.path);
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#sweepTimer = setInterval(() => this.#startSweep(), sweepEveryMs);
+    this.#sweepTimer = setInterval(() => this.#startSweep(), options.sweepEveryMs ?? defaultSweepEveryMs);
     this.#sweepTimer.unref();
   }
 

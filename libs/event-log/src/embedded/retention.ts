@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { batchKey, encodePartitionState, type LogTables, partitionKey } from "./log-tables.ts";
 import { greatestTimestamp, recordCount } from "./record-batch-codec.ts";
 import type { StoredTopic, TopicCatalogue } from "./topic-catalogue.ts";
@@ -42,7 +43,7 @@ export const removeOlderThan = async (
   timestampMs: number,
 ): Promise<void> => {
   for (let partition = 0; partition < topic.partitions; partition++) {
-    while (await removeSome(tables, catalogue, topic, partition, timestampMs));
+    while (removeSome(tables, catalogue, topic, partition, timestampMs)) await nextTurn();
   }
 };
 
@@ -52,8 +53,8 @@ const removeSome = (
   topic: StoredTopic,
   partition: number,
   timestampMs: number,
-): Promise<boolean> =>
-  tables.partitions.transaction(() => {
+): boolean =>
+  tables.partitions.transactionSync(() => {
     if (catalogue.find(topic.name)?.id !== topic.id) return false;
     const { version, ...state } = catalogue.state(topic, partition);
     let first = state.first;

@@ -46,7 +46,9 @@ export class TopicCatalogue {
     if (!Number.isInteger(partitions) || partitions < 1 || partitions > mostPartitions) {
       throw new RecordInvalidError("partitions", `1 to ${mostPartitions}`, `${partitions}`);
     }
-    return this.find(topic) ?? this.#tables.topics.transaction(() => this.find(topic) ?? this.#make(topic, partitions));
+    return (
+      this.find(topic) ?? this.#tables.topics.transactionSync(() => this.find(topic) ?? this.#make(topic, partitions))
+    );
   }
 
   #make(topic: string, partitions: number): StoredTopic {
@@ -63,7 +65,7 @@ export class TopicCatalogue {
   /** Takes the topic away at once; its batches are removed by the retention sweep. @throws TopicUnknownError */
   async delete(topic: string): Promise<StoredTopic> {
     const { topics, partitions: states } = this.#tables;
-    const deleted = await topics.transaction(() => {
+    const deleted = topics.transactionSync(() => {
       const found = this.find(topic);
       if (found === undefined) return undefined;
       topics.remove(Buffer.from(topic));
