@@ -15,8 +15,13 @@ export interface DataRelation {
   readonly files: readonly DataFile[];
   /** Every column of the files that has a value type. */
   readonly columns: readonly CompiledField[];
-  /** A SELECT of the wanted columns, cast to their types, and `__sequence`: the place of a row in file order. */
-  select(wanted: readonly CompiledField[]): string;
+  /** The names of all columns of the files, in their order. */
+  readonly names: readonly string[];
+  /**
+   * A SELECT of the wanted columns, cast to their types, and `__sequence`: the place of a row in file order.
+   * @param raw columns to take as they are, as `raw NAME`.
+   */
+  select(wanted: readonly CompiledField[], raw?: readonly string[]): string;
 }
 
 /**
@@ -56,12 +61,14 @@ export const openDataRelation = async (
   return {
     files,
     columns,
-    select: (wanted) => {
+    names: [...physical.keys()],
+    select: (wanted, raw = []) => {
       refuseMissing(wanted, physical, isParquet, what);
       const selected = wanted.map(
         ({ name, type }) =>
           `CAST(${quoteIdentifier(name)} AS ${duckDbType(expressionType(type))}) AS ${quoteIdentifier(name)}`,
       );
+      selected.push(...raw.map((name) => `${quoteIdentifier(name)} AS ${quoteIdentifier(`raw ${name}`)}`));
       return `SELECT ${[...selected, `${sequence} AS "__sequence"`].join(", ")} FROM ${from}`;
     },
   };

@@ -15,6 +15,7 @@ import { type LoadedEntityRows, neededColumns } from "./entity-rows.ts";
 /**
  * Puts the rows that a query gives into `entity_rows`. Its expressions are of the PostgreSQL subset, checked against the
  * schema of the files.
+ * @param keep what stays beside the features: the columns that the query names, or all of the files as they are.
  * @throws ColumnInvalidError naming every expression and column that does not fit; SourceDataInvalidError.
  */
 export const loadQueriedEntityRows = async (
@@ -23,6 +24,7 @@ export const loadQueriedEntityRows = async (
   eventTime: string,
   dataRoot: string,
   session: DuckDbSession,
+  keep: "named" | "all" = "named",
 ): Promise<LoadedEntityRows> => {
   const relation = await openDataRelation(query.data, dataRoot, "the entity rows", session);
   const violations: FieldViolation[] = [];
@@ -63,6 +65,10 @@ export const loadQueriedEntityRows = async (
     return { name, expression: compile(field, text) };
   });
   const where = query.where === "" ? undefined : compile("entity_rows.query.where", query.where, ValueType.BOOL);
+  for (const name of keep === "all" ? relation.names : []) {
+    if (!service.features.some(({ fullName }) => fullName === name)) continue;
+    violations.push({ field: `entity_rows.${name}`, expected: "a name that no feature has", got: name });
+  }
   if (violations.length > 0) throw new ColumnInvalidError(violations);
   const expressions = [
     ...needed.map(({ name, expression }, index) => ({ name, expression, column: index === 0 ? "__event_time" : name })),
@@ -71,12 +77,19 @@ export const loadQueriedEntityRows = async (
   const read = [
     ...new Set([...expressions.flatMap(({ expression }) => expression.columns), ...(where?.columns ?? [])]),
   ];
-  const selected = expressions.map(({ expression, column }) => `${expression.toSql()} AS ${quoteIdentifier(column)}`);
+  const raw = keep === "all" ? relation.names : [];
+  const selected = [
+    ...expressions.map(({ expression, column }) => `${expression.toSql()} AS ${quoteIdentifier(column)}`),
+    ...raw.map((name) => quoteIdentifier(`raw ${name}`)),
+  ];
   const order = query.orderByEventTime ? '"__event_time", "__sequence"' : '"__sequence"';
   await session.connection.run(`CREATE TEMP TABLE entity_rows AS
     SELECT row_number() OVER (ORDER BY ${order}) - 1 AS "__ordinal", epoch_us("__event_time") AS "__time", * EXCLUDE ("__sequence")
     FROM (SELECT ${selected.join(", ")}, "__sequence"
-      FROM (${relation.select(relation.columns.filter(({ name }) => read.includes(name)))})${where === undefined ? "" : ` WHERE ${where.toSql()}`})`);
+      FROM (${relation.select(
+        relation.columns.filter(({ name }) => read.includes(name)),
+        raw,
+      )})${where === undefined ? "" : ` WHERE ${where.toSql()}`})`);
   const [[rows = 0n, timeless = 0n] = []] = await session.rows(
     'SELECT count(*), count(*) FILTER (WHERE "__time" IS NULL) FROM entity_rows',
   );
@@ -96,7 +109,10 @@ export const loadQueriedEntityRows = async (
     ),
     kept: {
       kind: "columns",
-      columns: expressions.map(({ name, expression: { type }, column }) => ({ name, type, column })),
+      columns:
+        keep === "all"
+          ? raw.map((name) => ({ name, type: ValueType.VALUE_TYPE_UNSPECIFIED, column: `raw ${name}` }))
+          : expressions.map(({ name, expression: { type }, column }) => ({ name, type, column })),
     },
   };
 };

@@ -11,9 +11,10 @@ import type { CommonTable, ViewTables } from "./view-sql.ts";
 /**
  * The SQL that computes a feature service for the table `entity_rows`, which has `__ordinal` (the place of a row),
  * `__time` (its time in microseconds since 1970), the entity keys and the request fields. One row comes out for each row
- * in, in the order of `__ordinal`; one column for each feature, instants as microseconds.
+ * in, in the order of `__ordinal`; one column for each feature.
  * @param sourceSql the rows of a source: its fields, and `__sequence`, the place of a row in the source.
  * @param kept further columns of `entity_rows` that come out before the features.
+ * @param instants how TIMESTAMP comes out: as BIGINT of microseconds, or as it is.
  */
 export const trainingSetSql = (
   repository: CompiledRepository,
@@ -21,7 +22,10 @@ export const trainingSetSql = (
   asOf: AsOf,
   sourceSql: (source: CompiledSource) => string,
   kept: readonly KeptColumn[] = [],
+  instants: "microseconds" | "timestamps" = "microseconds",
 ): string => {
+  const sentValue = (value: string, type: ValueType): string =>
+    type === ValueType.TIMESTAMP && instants === "microseconds" ? `epoch_us(${value})` : value;
   const stored = storedFeatures(repository, service);
   const views = [...new Set(stored.map(({ view }) => view))];
   const parts = new Map(views.map((view) => [view, neededViewSql(view, stored, asOf)]));
@@ -60,15 +64,13 @@ export const trainingSetSql = (
 export interface KeptColumn {
   /** As it is called in the result. */
   readonly name: string;
+  /** VALUE_TYPE_UNSPECIFIED for a column that is passed on as it is. */
   readonly type: ValueType;
   /** As it is called in `entity_rows`. */
   readonly column: string;
 }
 
 const keptName = (index: number): string => quoteIdentifier(`kept ${index}`);
-
-const sentValue = (value: string, type: ValueType): string =>
-  type === ValueType.TIMESTAMP ? `epoch_us(${value})` : value;
 
 interface StoredFeature {
   readonly view: CompiledView;

@@ -59,7 +59,7 @@ export async function* trainingSet(options: TrainingSetOptions): AsyncGenerator<
     yield* buildTrainingSet(options, session);
   } catch (error) {
     signal?.throwIfAborted();
-    throw inOurWords(error);
+    throw engineError(error);
   } finally {
     signal?.removeEventListener("abort", interrupt);
     session.close();
@@ -106,7 +106,7 @@ async function* buildTrainingSet(options: TrainingSetOptions, session: DuckDbSes
   };
 }
 
-const openSources = async (
+export const openSources = async (
   repository: CompiledRepository,
   service: CompiledFeatureService,
   dataRoot: string,
@@ -131,7 +131,7 @@ const openSources = async (
 };
 
 /** DuckDB's errors in words of ours; its own text, which may name paths and values, stays in the cause. */
-const inOurWords = (error: unknown): unknown => {
+export const engineError = (error: unknown): unknown => {
   if (!(error instanceof Error) || error instanceof MillraceError) return error;
   const overflow = /the SUM \S+ is beyond INT64/.exec(error.message);
   if (overflow !== null) return new EngineFailedError(`DuckDB stopped: ${overflow[0]}.`, error);
