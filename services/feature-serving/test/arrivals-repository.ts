@@ -2,7 +2,9 @@ import { fromJson } from "@bufbuild/protobuf";
 import { FeatureRepositorySchema } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 
 /** Arrivals at airports: windows, a latest row, an on-demand view, over one source. */
-export function arrivalsRepository(change: { readonly window?: string; readonly parquet?: string } = {}) {
+export function arrivalsRepository(
+  change: { readonly window?: string; readonly parquet?: string; readonly topic?: string } = {},
+) {
   return fromJson(FeatureRepositorySchema, {
     entities: [
       { name: "airport", keys: [{ name: "airport", type: "STRING" }] },
@@ -21,7 +23,7 @@ export function arrivalsRepository(change: { readonly window?: string; readonly 
         eventTime: "arrived_at",
         createdAt: "received_at",
         owner: "ops@example.org",
-        stream: { topic: "arrivals", format: "JSON" },
+        stream: { topic: change.topic ?? "arrivals", format: "JSON" },
         ...(change.parquet === undefined ? {} : { batch: { parquet: change.parquet } }),
       },
     ],

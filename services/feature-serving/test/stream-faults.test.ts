@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,8 +17,6 @@ import { arrivalsRepository } from "./arrivals-repository.ts";
 import { type FeatureServingProcess, type ProcessStores, startFeatureServing } from "./feature-serving-process.ts";
 import { compareWithUndisturbedFold } from "./undisturbed-fold.ts";
 
-const repository = arrivalsRepository();
-const compiled = compileRepository(repository);
 const startUs = Date.UTC(2001, 0, 15) * 1000;
 const minute = 60_000_000;
 const seed = Number(process.env.MILLRACE_SEED ?? Math.floor(Math.random() * 2 ** 31));
@@ -117,17 +116,22 @@ function faults(
     await harness.remove();
   });
 
-  /** Another life of topic and rows for each test. */
+  let topic = "";
+  let repository = arrivalsRepository();
+  let compiled = compileRepository(repository);
+
+  /** Another topic, and no rows, for each test. */
   beforeEach(async () => {
-    const topics = ["arrivals", "arrivals.dead-letters"];
-    for (const topic of topics) await log.deleteTopic(topic).catch(() => undefined);
+    topic = `arrivals-${randomUUID()}`;
+    repository = arrivalsRepository({ topic });
+    compiled = compileRepository(repository);
     for (const prefix of ["row/", "progress/"]) {
       for await (const [key] of online.scan(new TextEncoder().encode(prefix))) {
         const [entry] = await online.getManyVersioned([key]);
         await online.compareAndSetMany([{ key, expectedVersion: entry?.version ?? 0, value: undefined }]);
       }
     }
-    await log.ensureTopic("arrivals", 3);
+    await log.ensureTopic(topic, 3);
   }, 60_000);
   afterEach(async () => {
     await service?.kill();
@@ -136,7 +140,7 @@ function faults(
 
   const append = async (count: number) => {
     const records = randomRecords(random, count);
-    for (let at = 0; at < count; at += 500) await log.append("arrivals", records.slice(at, at + 500));
+    for (let at = 0; at < count; at += 500) await log.append(topic, records.slice(at, at + 500));
   };
 
   const worker = (group: string) =>
@@ -154,10 +158,10 @@ function faults(
   const applied = async (group: string, share = 1) => {
     const progress = new ProgressStore(online, group);
     const ids = [...compiled.views.values()].map(({ name, version }) => `${name}@${version}`);
-    const bounds = await log.bounds("arrivals");
+    const bounds = await log.bounds(topic);
     for (;;) {
       const held = await progress.read(
-        "arrivals",
+        topic,
         bounds.map(({ partition }) => partition),
       );
       const isDone = bounds.every(({ end }, index) =>
@@ -191,11 +195,11 @@ function faults(
     await one.close();
     await expectUndisturbed();
     const reasons = new Map<string, number>();
-    const [bounds] = await log.bounds("arrivals.dead-letters");
-    for await (const batch of log.read("arrivals.dead-letters", { partition: 0, offset: bounds?.first ?? 0n })) {
+    const [bounds] = await log.bounds(`${topic}.dead-letters`);
+    for await (const batch of log.read(`${topic}.dead-letters`, { partition: 0, offset: bounds?.first ?? 0n })) {
       for (const { value } of batch.records) {
         const letter = fromBinary(DeadLetterSchema, value ?? new Uint8Array(0));
-        expect(letter.topic).toBe("arrivals");
+        expect(letter.topic).toBe(topic);
         reasons.set(letter.reason, (reasons.get(letter.reason) ?? 0) + 1);
       }
     }
