@@ -1,10 +1,10 @@
-/** A record to append. */
+/** A record to append: at most 1,000,000 bytes of key, value and headers. It must stay unchanged until the append settles. */
 export interface NewRecord {
   /** Records of one key keep their order, in one partition. Undefined: any partition. */
   readonly key?: Uint8Array;
   readonly value: Uint8Array | null;
   readonly headers?: Readonly<Record<string, string>>;
-  /** When the record came to be, in milliseconds since 1970. Default: now. */
+  /** When the record came to be, in whole milliseconds since 1970. Default: now. Need not be in order. */
   readonly timestampMs?: number;
   /** Overrides the partition that the key would choose. */
   readonly partition?: number;
@@ -46,21 +46,26 @@ export interface TopicInfo {
 export interface GroupHandler {
   /**
    * Called when the member gets partitions, before their first batch. Answers where to begin each; a partition left out
-   * begins at the group's committed offset, else at the beginning.
+   * begins at the group's committed offset, else at the beginning. An offset outside of what is held (retention, or a log
+   * that lost its tail) becomes the first that is held.
    */
   onAssigned?(topic: string, partitions: readonly number[]): Promise<readonly LogPosition[]>;
   /** Called when the member loses partitions. */
   onRevoked?(topic: string, partitions: readonly number[]): Promise<void>;
   /**
    * Called with each batch. The next batch of the partition comes when the promise resolves. A rejection stops the
-   * consumer, and `Consumer.stopped` rejects with it.
+   * consumer, and `Consumer.stopped` rejects with it; only a PartitionLostError ends no more than that partition. Must not
+   * wait for `Consumer.close`, which waits for it.
    */
   onBatch(batch: RecordBatch, consumer: Consumer): Promise<void>;
 }
 
 /** A member of a consumer group. */
 export interface Consumer {
-  /** Records that everything before the positions is done. The group begins there when a partition moves. */
+  /**
+   * Records that everything before the positions is done. The group begins there when a partition moves. Rejects with
+   * PartitionLostError where another member has a partition by now.
+   */
   commit(topic: string, positions: readonly LogPosition[]): Promise<void>;
   /** Goes on from another offset. Batches already handed over are finished first. */
   seek(topic: string, position: LogPosition): void;
@@ -90,7 +95,10 @@ export interface EventLog {
   ensureTopic(topic: string, partitions: number): Promise<TopicInfo>;
   topic(topic: string): Promise<TopicInfo>;
   deleteTopic(topic: string): Promise<void>;
-  /** Appends in order. Resolves when durable, with the place of each record. */
+  /**
+   * Appends in order. Resolves when durable, with the place of each record. Rejects with RecordInvalidError before anything
+   * is written; after a LogUnavailableError the records may be there all the same, in some of the partitions.
+   */
   append(
     topic: string,
     records: readonly NewRecord[],
@@ -99,7 +107,10 @@ export interface EventLog {
   bounds(topic: string): Promise<{ readonly partition: number; readonly first: bigint; readonly end: bigint }[]>;
   /** The first offset whose record is not older than the time, by partition; the end where there is none. */
   offsetsAt(topic: string, timestampMs: number): Promise<LogPosition[]>;
-  /** Reads one partition outside of any group, from an offset up to its end as it was when the call was made. */
+  /**
+   * Reads one partition outside of any group, from an offset up to its end as it was when the call was made. Rejects with
+   * OffsetOutOfRangeError where the offset lies before the first that is held, or after the end.
+   */
   read(topic: string, from: LogPosition, signal?: AbortSignal): AsyncIterable<RecordBatch>;
   consume(options: ConsumeOptions): Promise<Consumer>;
   /** What the group has committed, by partition; partitions without a commit are left out. */
