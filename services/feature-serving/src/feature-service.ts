@@ -6,19 +6,23 @@ import { awaitApplied } from "./rpc/await-applied.ts";
 import { getFeatureService } from "./rpc/get-feature-service.ts";
 import { getFeatures } from "./rpc/get-features.ts";
 import { getRepository } from "./rpc/get-repository.ts";
+import { getSql } from "./rpc/get-sql.ts";
 import { getTrainingSet } from "./rpc/get-training-set.ts";
 import { listFeatureServices } from "./rpc/list-feature-services.ts";
 import { listFeatureViews } from "./rpc/list-feature-views.ts";
 import { materialize } from "./rpc/materialize.ts";
 import { plan } from "./rpc/plan.ts";
 import { push } from "./rpc/push.ts";
+import { streamFeatures } from "./rpc/stream-features.ts";
 
 /** The calls of this service, one file each in `rpc/`. Those left out answer UNIMPLEMENTED. */
 export function featureService(serving: FeatureServing): ServiceImplementation {
   return implement(FeatureService, {
     getFeatures: getFeatures(serving),
+    streamFeatures: streamFeatures(serving),
     push: push(serving),
     awaitApplied: awaitApplied(serving),
+    getSql: getSql(serving),
     getTrainingSet: getTrainingSet(serving),
     materialize: materialize(serving),
     plan: plan(serving),

@@ -27,7 +27,6 @@ export interface FeatureServing {
   readonly topicPartitions: number;
   readonly maxValues: number;
   readonly maxPushRows: number;
-  readonly maxTrainingSetRows: number;
   /** The present, in microseconds since 1970. */
   readonly nowUs: () => number;
 }

@@ -37,8 +37,4 @@ export const settings = {
     "The most values that one GetFeatures answers: rows times features.",
   ),
   maxPushRows: setting(z.coerce.number().int().min(1).default(20_000), "The most rows that one Push takes."),
-  maxTrainingSetRows: setting(
-    z.coerce.number().int().min(1).default(20_000_000),
-    "The most entity rows of one training set.",
-  ),
 };

@@ -83,6 +83,68 @@ describe("feature-serving over a socket", { timeout: 60_000 }, () => {
     expect([...(byName.schedule__is_slow?.statuses ?? [])]).toEqual([FeatureStatus.PRESENT, FeatureStatus.NULL_VALUE]);
   });
 
+  test("answers each request of a stream, and leaves it open after one that fails", async () => {
+    const ask = (id: string, feature: string) => ({
+      id,
+      request: {
+        selection: { case: "references" as const, value: { features: [feature] } },
+        entities: [strings("airport", ["ATL"])],
+        atUs: [at],
+      },
+    });
+    async function* requests() {
+      yield ask("first", "airport_delays.arrivals_24h");
+      yield ask("second", "airport_delays.nothing");
+      yield ask("third", "airport_delays.arrivals_24h");
+    }
+    const answers: [string, unknown][] = [];
+    for await (const { id, result } of service.client.streamFeatures(requests())) {
+      const error = result.case === "error" ? result.value.reason : undefined;
+      answers.push([id, error]);
+    }
+    expect(answers).toEqual([
+      ["first", undefined],
+      ["second", "FEATURE_UNKNOWN"],
+      ["third", undefined],
+    ]);
+  });
+
+  test("lists what is applied, with ranges, owners and the newest applied event", async () => {
+    const { featureViews } = await service.client.listFeatureViews({});
+    const delays = featureViews.find(({ name }) => name === "airport_delays");
+    expect(delays).toMatchObject({ entity: "airport", source: "arrivals", newestEvent: { seconds: at / 1_000_000n } });
+    const { featureService } = await service.client.getFeatureService({ name: "delay_v1" });
+    expect(featureService?.entityKeys.map(({ name }) => name)).toEqual(["airport", "carrier"]);
+    expect(featureService?.requestFields.map(({ name }) => name)).toEqual(["scheduled_at"]);
+    const mean = featureService?.features.find(({ name }) => name === "airport_delays__mean_delay_1h");
+    expect(mean).toMatchObject({ source: "arrivals", owner: "ops@example.org", min: -100, max: 2000 });
+    expect((await service.client.listFeatureServices({})).featureServices).toHaveLength(1);
+  });
+
+  test("serves a changed view under a new version, filled from the beginning of the topic", async () => {
+    const changed = arrivalsRepository({ window: "2h" });
+    const plan = await service.client.plan({ repository: changed });
+    expect(plan.changes).toMatchObject([{ object: "feature view", name: "airport_delays", newVersion: true }]);
+    await service.client.apply({ repository: changed });
+    await service.client.awaitApplied({ source: "arrivals" });
+    const answer = await service.client.getFeatures({
+      selection: { case: "references", value: { features: ["airport_delays.mean_delay_1h"] } },
+      entities: [strings("airport", ["ATL"])],
+      atUs: [at],
+    });
+    expect(answer.features[0]?.values?.values.value).toMatchObject({ values: [(100 + 30 + 10) / 3] });
+    await service.client.apply({ repository: arrivalsRepository() });
+    await service.client.awaitApplied({ source: "arrivals" });
+  });
+
+  test("refuses to apply over what somebody else applied in the meantime", async () => {
+    const call = service.client.apply({
+      repository: arrivalsRepository({ window: "3h" }),
+      expectedRegistryVersion: 1n,
+    });
+    await expect(call).rejects.toMatchObject({ code: "ABORTED", reason: "CONFLICT" });
+  });
+
   test("refuses a time that the row has left behind, naming GetTrainingSet", async () => {
     const call = service.client.getFeatures({
       selection: { case: "references", value: { features: ["airport_delays.arrivals_24h"] } },
@@ -145,7 +207,7 @@ describe("feature-serving over a socket", { timeout: 60_000 }, () => {
         code: "INVALID_ARGUMENT",
         reason: "DEFINITION_INVALID",
       });
-      expect((await service.client.getRepository({})).registryVersion).toBe(1n);
+      expect((await service.client.getRepository({})).registryVersion).toBe(3n);
     });
   });
 });

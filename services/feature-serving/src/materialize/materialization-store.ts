@@ -63,3 +63,10 @@ export async function updateMaterialization(
     if (isApplied === true) return next;
   }
 }
+
+/** Forgets what was materialized into a view version, once its rows are gone. */
+export async function forgetMaterialization(online: Kv, viewId: string): Promise<void> {
+  const [held = { materialization: undefined, version: 0 }] = await readMaterializations(online, [viewId]);
+  if (held.version === 0) return;
+  await online.compareAndSetMany([{ key: keyOf(viewId), expectedVersion: held.version, value: undefined }]);
+}

@@ -1,20 +1,33 @@
-import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type {
+  FeatureService,
+  GetFeaturesRequest,
+  GetFeaturesResponseSchema,
+} from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { Unary } from "@millrace/grpc";
 import type { FeatureServing } from "../feature-serving.ts";
 import { readFeatures } from "../read-features.ts";
 
 /** Reads the features of a service, or of references, for rows of entities, in one round trip to the store. */
 export const getFeatures =
-  ({ catalogue, online, nowUs, maxValues }: FeatureServing): Unary<typeof FeatureService.method.getFeatures> =>
-  async (request, call) => {
-    const { selection } = request;
-    const plan =
-      selection.case === "featureService"
-        ? catalogue.servicePlan(selection.value)
-        : catalogue.referencesPlan(selection.value?.features ?? []);
-    const now = nowUs();
-    const features = await readFeatures(plan, request, online, now, maxValues, call.signal);
-    const { registryVersion, repository } = catalogue.definitions();
-    const asOf = `${registryVersion}.${repository.definitionsHash.slice(0, 12)}.${now}`;
-    return { features, asOf, featureServiceVersion: selection.case === "featureService" ? plan.version : "" };
-  };
+  (serving: FeatureServing): Unary<typeof FeatureService.method.getFeatures> =>
+  (request, call) =>
+    featuresAnswer(serving, request, call.signal);
+
+/** The answer to one request, alone or on a stream. */
+export async function featuresAnswer(
+  { catalogue, online, nowUs, maxValues }: FeatureServing,
+  request: GetFeaturesRequest,
+  signal: AbortSignal,
+): Promise<MessageInitShape<typeof GetFeaturesResponseSchema>> {
+  const { selection } = request;
+  const isService = selection.case === "featureService";
+  const plan = isService
+    ? catalogue.servicePlan(selection.value)
+    : catalogue.referencesPlan(selection.value?.features ?? []);
+  const { registryVersion, repository } = catalogue.definitions();
+  const now = nowUs();
+  const features = await readFeatures(plan, request, online, now, maxValues, signal);
+  const asOf = `${registryVersion}.${repository.definitionsHash.slice(0, 12)}.${now}`;
+  return { features, asOf, featureServiceVersion: isService ? plan.version : "" };
+}

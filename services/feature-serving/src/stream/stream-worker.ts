@@ -2,6 +2,7 @@ import type { EventLog } from "@millrace/event-log";
 import { createViewStream, viewPrefix } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
 import type { AppliedDefinitions, Catalogue } from "../catalogue.ts";
+import { forgetMaterialization } from "../materialize/materialization-store.ts";
 import { IngestionCounts } from "./ingestion-counts.ts";
 import { ProgressStore } from "./progress.ts";
 import { type SourceStreams, TopicIngestion } from "./topic-ingestion.ts";
@@ -146,6 +147,7 @@ export class StreamWorker {
         }
       }
       await deleteAll(online, keys);
+      await forgetMaterialization(online, id);
       const [entry] = await online.getManyVersioned([knownViewsKey]);
       const known: string[] = entry === undefined ? [] : JSON.parse(new TextDecoder().decode(entry.value));
       await this.#writeKnown(
