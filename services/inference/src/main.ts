@@ -80,7 +80,7 @@ await runService(
           features,
           log: predictions,
           featureTimeoutMs: config.featureTimeoutMs,
-          nowMs: () => performance.timeOrigin + performance.now(),
+          nowMs: Date.now,
           onFeatures: (outcome, seconds) => metrics.featureSeconds.observe({ outcome }, seconds),
         }),
       }),

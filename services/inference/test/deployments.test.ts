@@ -199,6 +199,22 @@ describe("a deployment", () => {
   });
 });
 
+describe("a package that is not there yet", () => {
+  test("is served when it has been pushed", async () => {
+    declare(`
+deployments:
+  - {model: flight_delay, versions: [{version: 3, package: "flight_delay:candidate"}]}
+  - {model: later, versions: [{version: 1, package: "later:candidate"}]}
+`);
+    expect(await awaitState("later:candidate", State.FAILED)).toMatchObject({ reason: "PACKAGE_UNKNOWN" });
+    await store.push("later", flightPackage(2), ["candidate"]);
+    for await (const { deployments } of service.deployments.watchStatus({ model: "later" }, { timeoutMs: 20_000 })) {
+      if (deployments[0]?.versions.at(-1)?.state === State.READY) break;
+    }
+    expect((await service.oip.modelReady({ name: "later" })).ready).toBe(true);
+  }, 30_000);
+});
+
 describe("Predict", () => {
   beforeAll(async () => {
     const reference = await push(3);

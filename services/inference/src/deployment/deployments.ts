@@ -19,7 +19,8 @@ const retryMs = 1000;
 /**
  * Puts declarations in force, each model by itself: a new version loads, warms up and is checked while the one before
  * goes on serving, then takes its place at once, and the one before drains. A version that fails never serves, and the
- * one before stays. A store or a feature-serving that is away is tried again until a newer declaration comes.
+ * one before stays. What another service may still change (a store or a feature-serving that is away, a package that is
+ * not there yet, features that are not applied yet) is tried again each second until a newer declaration comes.
  */
 export class Deployments {
   readonly #roster: ModelRoster;
@@ -67,7 +68,7 @@ export class Deployments {
     }
   }
 
-  /** Resolves when everything that was applied is in force or has failed. Retries count as under way. */
+  /** Resolves when everything that was applied is in force or has failed for good. Retries count as under way. */
   async settled(): Promise<void> {
     await Promise.all([...this.#wanted.values()].map(({ done }) => done));
   }
@@ -82,6 +83,7 @@ export class Deployments {
   async #deploy(plan: DeploymentPlan, hash: string, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const record = this.#roster.begin(plan.model, plan.version, plan.reference, hash);
+    let told = "";
     for (;;) {
       try {
         await this.#loadAndServe(plan, record, signal);
@@ -92,13 +94,12 @@ export class Deployments {
           this.#roster.update(record, State.UNLOADED, supersededError());
           return;
         }
-        if (error.code !== "UNAVAILABLE") {
-          this.#roster.update(record, State.FAILED, error);
+        if (error.message !== told) {
+          told = error.message;
+          this.#roster.update(record, error.code === "UNAVAILABLE" ? State.LOADING : State.FAILED, error);
           this.#observer.onFailed(plan.model, plan.version, error);
-          return;
         }
-        this.#roster.update(record, State.LOADING, error);
-        this.#observer.onFailed(plan.model, plan.version, error);
+        if (!mayPass(error)) return;
         await sleep(retryMs, signal);
       }
     }
@@ -142,6 +143,16 @@ export class Deployments {
     this.#observer.onUnloaded(model);
   }
 }
+
+/** What another service may still change: a package that is pushed later, features that are applied later. */
+const passing: ReadonlySet<Reason> = new Set([
+  Reason.PACKAGE_UNKNOWN,
+  Reason.FEATURE_SERVICE_UNKNOWN,
+  Reason.NOTHING_APPLIED,
+  Reason.SCHEMA_MISMATCH,
+]);
+
+const mayPass = (error: MillraceError): boolean => error.code === "UNAVAILABLE" || passing.has(error.reason);
 
 const supersededError = () =>
   new MillraceError("ABORTED", Reason.CONFLICT, "A newer declaration came before this version was in force.");

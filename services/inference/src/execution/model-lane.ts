@@ -86,7 +86,7 @@ export class ModelLane {
     this.statistics = statistics;
     this.#queue = new DynamicBatching<Request>(
       options.batched ? options : { ...options, maxBatchSize: 1, maxQueueDelayMs: 0 },
-      () => performance.timeOrigin + performance.now(),
+      () => performance.now(),
     );
   }
 
@@ -138,7 +138,8 @@ export class ModelLane {
         inputs,
         rows: this.#options.batched ? rows : 1,
         group: this.#options.batched ? groupOf(inputs) : "",
-        expiresAtMs: deadlineMs,
+        // The system's clock may be set; the queue's never goes back.
+        expiresAtMs: deadlineMs === undefined ? undefined : arrivedMs + deadlineMs - Date.now(),
         arrivedMs,
         signal,
         onAbort: signal === undefined ? undefined : () => this.#cancel(request),
@@ -181,7 +182,7 @@ export class ModelLane {
         this.#fail(request, "REJECTED", new DeadlinePassedError(performance.now() - request.arrivedMs));
       }
       if (lookAgainAtMs !== undefined) {
-        const waitMs = lookAgainAtMs - performance.timeOrigin - performance.now();
+        const waitMs = lookAgainAtMs - performance.now();
         this.#timer = setTimeout(() => this.pump(), Math.max(0, waitMs));
       }
       if (batch === undefined) break;

@@ -16,8 +16,9 @@ export interface PredictedRows {
   readonly entities: readonly ReadableColumn[];
   readonly columns: ReadonlyMap<string, ReadableColumn>;
   readonly outputs: readonly Tensor[];
-  readonly arrivedMs: number;
+  /** Epoch ms. */
   readonly answeredMs: number;
+  readonly latencyMs: number;
   readonly traceId: string | undefined;
   readonly featureService: string;
   readonly featureServiceVersion: string;
@@ -26,7 +27,7 @@ export interface PredictedRows {
 
 /** One record of the prediction log for each of the given rows. */
 export const predictionRecords = (predicted: PredictedRows, rows: readonly number[]): Prediction[] => {
-  const { served, bindings, ids, columns, entities, arrivedMs, answeredMs } = predicted;
+  const { served, bindings, ids, columns, entities, answeredMs, latencyMs } = predicted;
   const outputs = predicted.outputs.map(perRow);
   return rows.map((row) =>
     create(PredictionSchema, {
@@ -56,7 +57,7 @@ export const predictionRecords = (predicted: PredictedRows, rows: readonly numbe
         };
       }),
       outputs: outputs.map((values) => values(row)),
-      latencyUs: BigInt(Math.round((answeredMs - arrivedMs) * 1000)),
+      latencyUs: BigInt(Math.round(latencyMs * 1000)),
       traceId: predicted.traceId ?? "",
       featureService: predicted.featureService,
       featureServiceVersion: predicted.featureServiceVersion,

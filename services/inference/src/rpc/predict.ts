@@ -44,6 +44,7 @@ export const predict =
 
 const predictWith = async (parts: Predicting, served: ServedVersion, request: PredictRequest, call: CallContext) => {
   const arrivedMs = parts.nowMs();
+  const startedMs = performance.now();
   const binding = served.origin.manifest?.features;
   if (binding === undefined) throw new NoFeaturesError(request.model, "its package names no features; use ModelInfer.");
   if (parts.features === undefined) throw new NoFeaturesError(request.model, "this service has no feature-serving.");
@@ -55,7 +56,7 @@ const predictWith = async (parts: Predicting, served: ServedVersion, request: Pr
   const eventTimesUs = eventTimes(request, rows, arrivedMs);
 
   const leftMs = call.deadlineMs === undefined ? Infinity : Math.max(1, call.deadlineMs - parts.nowMs());
-  const askedMs = parts.nowMs();
+  const askedMs = performance.now();
   const answer = await parts.features
     .getFeatures(
       {
@@ -69,10 +70,10 @@ const predictWith = async (parts: Predicting, served: ServedVersion, request: Pr
       call.signal,
     )
     .catch((error: unknown) => {
-      parts.onFeatures?.("failed", (parts.nowMs() - askedMs) / 1000);
+      parts.onFeatures?.("failed", (performance.now() - askedMs) / 1000);
       throw error;
     });
-  parts.onFeatures?.("served", (parts.nowMs() - askedMs) / 1000);
+  parts.onFeatures?.("served", (performance.now() - askedMs) / 1000);
   const columns = new Map<string, ReadableColumn>();
   for (const column of requestColumns) columns.set(column.name, column);
   for (const column of answer.features) columns.set(column.name, featureColumn(column));
@@ -91,8 +92,8 @@ const predictWith = async (parts: Predicting, served: ServedVersion, request: Pr
         entities,
         columns,
         outputs,
-        arrivedMs,
         answeredMs: parts.nowMs(),
+        latencyMs: performance.now() - startedMs,
         traceId: call.traceId,
         featureService: binding.featureService,
         featureServiceVersion: answer.featureServiceVersion,
