@@ -3,7 +3,7 @@ import { FolderUnusableError } from "./folder-unusable-error.ts";
 
 const magic = 0xbeefc0de;
 /** Pages may be counted that a transaction gave back before it wrote them. More than this many missing is damage. */
-const mostPagesNeverWritten = 4096;
+const mostPagesNeverWritten = 64;
 
 interface Meta {
   readonly pageBytes: number;
