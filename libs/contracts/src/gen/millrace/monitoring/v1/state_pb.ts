@@ -8,13 +8,15 @@ import type { AlertEvent } from "../../event/v1/event_pb.ts";
 import { file_millrace_event_v1_event } from "../../event/v1/event_pb.ts";
 import type { Profile } from "../../model/v1/model_package_pb.ts";
 import { file_millrace_model_v1_model_package } from "../../model/v1/model_package_pb.ts";
+import type { Monitor } from "./monitor_pb.ts";
+import { file_millrace_monitoring_v1_monitor } from "./monitor_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file millrace/monitoring/v1/state.proto.
  */
 export const file_millrace_monitoring_v1_state: GenFile = /*@__PURE__*/
-  fileDesc("CiJtaWxscmFjZS9tb25pdG9yaW5nL3YxL3N0YXRlLnByb3RvEhZtaWxscmFjZS5tb25pdG9yaW5nLnYxIrUDCgpTaGFyZFN0YXRlEjoKC3ByZWRpY3Rpb25zGAEgASgLMiUubWlsbHJhY2UubW9uaXRvcmluZy52MS5Ub3BpY1Byb2dyZXNzEjUKBmxhYmVscxgCIAEoCzIlLm1pbGxyYWNlLm1vbml0b3JpbmcudjEuVG9waWNQcm9ncmVzcxI+CgZtb2RlbHMYAyADKAsyLi5taWxscmFjZS5tb25pdG9yaW5nLnYxLlNoYXJkU3RhdGUuTW9kZWxzRW50cnkSSQoMZGVhZF9sZXR0ZXJzGAQgAygLMjMubWlsbHJhY2UubW9uaXRvcmluZy52MS5TaGFyZFN0YXRlLkRlYWRMZXR0ZXJzRW50cnkSIQoZbGFiZWxzX3dpdGhvdXRfcHJlZGljdGlvbhgFIAEoAxpSCgtNb2RlbHNFbnRyeRILCgNrZXkYASABKAkSMgoFdmFsdWUYAiABKAsyIy5taWxscmFjZS5tb25pdG9yaW5nLnYxLk1vZGVsQ291bnRzOgI4ARoyChBEZWFkTGV0dGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEiMwoNVG9waWNQcm9ncmVzcxITCgtuZXh0X29mZnNldBgBIAEoAxINCgVlcG9jaBgCIAEoCSLkAQoLTW9kZWxDb3VudHMSEwoLcHJlZGljdGlvbnMYASABKAMSDgoGbGFiZWxzGAIgASgDEhIKCmR1cGxpY2F0ZXMYAyABKAMSSgoMZGVhZF9sZXR0ZXJzGAQgAygLMjQubWlsbHJhY2UubW9uaXRvcmluZy52MS5Nb2RlbENvdW50cy5EZWFkTGV0dGVyc0VudHJ5EhwKFG5ld2VzdF9ldmVudF90aW1lX3VzGAUgASgDGjIKEERlYWRMZXR0ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASLBAQoMV2luZG93Q291bnRzEg0KBW1vZGVsGAEgASgJEhYKDnBhY2thZ2VfZGlnZXN0GAIgASgJEhoKEnBhY2thZ2VfcmVwb3NpdG9yeRgDIAEoCRINCgVzbGljZRgEIAEoCRIPCgdmcm9tX3VzGAUgASgDEg0KBXRvX3VzGAYgASgDEisKB3Byb2ZpbGUYByABKAsyGi5taWxscmFjZS5tb2RlbC52MS5Qcm9maWxlEhIKCmR1cGxpY2F0ZXMYCCABKAMi6AEKCUpvaW5FbnRyeRIPCgdjb3VudGVkGAEgASgIEg0KBW1vZGVsGAIgASgJEhYKDnBhY2thZ2VfZGlnZXN0GAMgASgJEhUKDWV2ZW50X3RpbWVfdXMYBCABKAMSEgoFc2NvcmUYBSABKAFIAIgBARIOCgZzbGljZXMYBiADKAkSGQoRcHJlZGljdGlvbl9vZmZzZXQYByABKAMSEgoFbGFiZWwYCCABKAFIAYgBARIUCgxsYWJlbF9vZmZzZXQYCSABKAMSDwoHZnJvbV91cxgKIAEoA0IICgZfc2NvcmVCCAoGX2xhYmVsIpMCCgxKdWRnZWRTZXJpZXMSDQoFbW9kZWwYASABKAkSFgoOcGFja2FnZV9kaWdlc3QYAiABKAkSNQoHd2luZG93cxgDIAMoCzIkLm1pbGxyYWNlLm1vbml0b3JpbmcudjEuSnVkZ2VkV2luZG93EjYKC29wZW5fYWxlcnRzGAQgAygLMiEubWlsbHJhY2UubW9uaXRvcmluZy52MS5PcGVuQWxlcnQSNAoGb3V0Ym94GAUgAygLMiQubWlsbHJhY2UubW9uaXRvcmluZy52MS5QZW5kaW5nRXZlbnQSHgoWbGFzdF9ydW5fd2luZG93X2VuZF91cxgGIAEoAxIXCg9qdWRnZWRfdW50aWxfdXMYByABKAMifQoMSnVkZ2VkV2luZG93Eg8KB2Zyb21fdXMYASABKAMSDQoFdG9fdXMYAiABKAMSDAoEcm93cxgDIAEoAxIQCghsYWJlbGxlZBgEIAEoAxItCgZhbGVydHMYBSADKAsyHS5taWxscmFjZS5ldmVudC52MS5BbGVydEV2ZW50IkcKCU9wZW5BbGVydBIMCgRraW5kGAEgASgJEiwKBWV2ZW50GAIgASgLMh0ubWlsbHJhY2UuZXZlbnQudjEuQWxlcnRFdmVudCJPCgxQZW5kaW5nRXZlbnQSLAoFZXZlbnQYASABKAsyHS5taWxscmFjZS5ldmVudC52MS5BbGVydEV2ZW50EhEKCXN0YXJ0X3J1bhgCIAEoCGIGcHJvdG8z", [file_millrace_event_v1_event, file_millrace_model_v1_model_package]);
+  fileDesc("CiJtaWxscmFjZS9tb25pdG9yaW5nL3YxL3N0YXRlLnByb3RvEhZtaWxscmFjZS5tb25pdG9yaW5nLnYxIrUDCgpTaGFyZFN0YXRlEjoKC3ByZWRpY3Rpb25zGAEgASgLMiUubWlsbHJhY2UubW9uaXRvcmluZy52MS5Ub3BpY1Byb2dyZXNzEjUKBmxhYmVscxgCIAEoCzIlLm1pbGxyYWNlLm1vbml0b3JpbmcudjEuVG9waWNQcm9ncmVzcxI+CgZtb2RlbHMYAyADKAsyLi5taWxscmFjZS5tb25pdG9yaW5nLnYxLlNoYXJkU3RhdGUuTW9kZWxzRW50cnkSSQoMZGVhZF9sZXR0ZXJzGAQgAygLMjMubWlsbHJhY2UubW9uaXRvcmluZy52MS5TaGFyZFN0YXRlLkRlYWRMZXR0ZXJzRW50cnkSIQoZbGFiZWxzX3dpdGhvdXRfcHJlZGljdGlvbhgFIAEoAxpSCgtNb2RlbHNFbnRyeRILCgNrZXkYASABKAkSMgoFdmFsdWUYAiABKAsyIy5taWxscmFjZS5tb25pdG9yaW5nLnYxLk1vZGVsQ291bnRzOgI4ARoyChBEZWFkTGV0dGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEiMwoNVG9waWNQcm9ncmVzcxITCgtuZXh0X29mZnNldBgBIAEoAxINCgVlcG9jaBgCIAEoCSLkAQoLTW9kZWxDb3VudHMSEwoLcHJlZGljdGlvbnMYASABKAMSDgoGbGFiZWxzGAIgASgDEhIKCmR1cGxpY2F0ZXMYAyABKAMSSgoMZGVhZF9sZXR0ZXJzGAQgAygLMjQubWlsbHJhY2UubW9uaXRvcmluZy52MS5Nb2RlbENvdW50cy5EZWFkTGV0dGVyc0VudHJ5EhwKFG5ld2VzdF9ldmVudF90aW1lX3VzGAUgASgDGjIKEERlYWRMZXR0ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASLBAQoMV2luZG93Q291bnRzEg0KBW1vZGVsGAEgASgJEhYKDnBhY2thZ2VfZGlnZXN0GAIgASgJEhoKEnBhY2thZ2VfcmVwb3NpdG9yeRgDIAEoCRINCgVzbGljZRgEIAEoCRIPCgdmcm9tX3VzGAUgASgDEg0KBXRvX3VzGAYgASgDEisKB3Byb2ZpbGUYByABKAsyGi5taWxscmFjZS5tb2RlbC52MS5Qcm9maWxlEhIKCmR1cGxpY2F0ZXMYCCABKAMi9wEKCUpvaW5FbnRyeRIPCgdjb3VudGVkGAEgASgIEg0KBW1vZGVsGAIgASgJEhYKDnBhY2thZ2VfZGlnZXN0GAMgASgJEhUKDWV2ZW50X3RpbWVfdXMYBCABKAMSEgoFc2NvcmUYBSABKAFIAIgBARIOCgZzbGljZXMYBiADKAkSGQoRcHJlZGljdGlvbl9vZmZzZXQYByABKAMSEgoFbGFiZWwYCCABKAFIAYgBARIUCgxsYWJlbF9vZmZzZXQYCSABKAMSDwoHZnJvbV91cxgKIAEoAxINCgV0b191cxgLIAEoA0IICgZfc2NvcmVCCAoGX2xhYmVsIpMCCgxKdWRnZWRTZXJpZXMSDQoFbW9kZWwYASABKAkSFgoOcGFja2FnZV9kaWdlc3QYAiABKAkSNQoHd2luZG93cxgDIAMoCzIkLm1pbGxyYWNlLm1vbml0b3JpbmcudjEuSnVkZ2VkV2luZG93EjYKC29wZW5fYWxlcnRzGAQgAygLMiEubWlsbHJhY2UubW9uaXRvcmluZy52MS5PcGVuQWxlcnQSNAoGb3V0Ym94GAUgAygLMiQubWlsbHJhY2UubW9uaXRvcmluZy52MS5QZW5kaW5nRXZlbnQSHgoWbGFzdF9ydW5fd2luZG93X2VuZF91cxgGIAEoAxIXCg9qdWRnZWRfdW50aWxfdXMYByABKAMifQoMSnVkZ2VkV2luZG93Eg8KB2Zyb21fdXMYASABKAMSDQoFdG9fdXMYAiABKAMSDAoEcm93cxgDIAEoAxIQCghsYWJlbGxlZBgEIAEoAxItCgZhbGVydHMYBSADKAsyHS5taWxscmFjZS5ldmVudC52MS5BbGVydEV2ZW50IkcKCU9wZW5BbGVydBIMCgRraW5kGAEgASgJEiwKBWV2ZW50GAIgASgLMh0ubWlsbHJhY2UuZXZlbnQudjEuQWxlcnRFdmVudCJPCgxQZW5kaW5nRXZlbnQSLAoFZXZlbnQYASABKAsyHS5taWxscmFjZS5ldmVudC52MS5BbGVydEV2ZW50EhEKCXN0YXJ0X3J1bhgCIAEoCCJDCgtXaW5kb3dJbmRleBI0Cgd3aW5kb3dzGAEgAygLMiMubWlsbHJhY2UubW9uaXRvcmluZy52MS5XaW5kb3dFbnRyeSJjCgtXaW5kb3dFbnRyeRINCgVtb2RlbBgBIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgCIAEoCRINCgVzbGljZRgDIAEoCRIPCgdmcm9tX3VzGAQgASgDEg0KBXRvX3VzGAUgASgDIqwBCg9BcHBsaWVkTW9uaXRvcnMSRwoIbW9uaXRvcnMYASADKAsyNS5taWxscmFjZS5tb25pdG9yaW5nLnYxLkFwcGxpZWRNb25pdG9ycy5Nb25pdG9yc0VudHJ5GlAKDU1vbml0b3JzRW50cnkSCwoDa2V5GAEgASgJEi4KBXZhbHVlGAIgASgLMh8ubWlsbHJhY2UubW9uaXRvcmluZy52MS5Nb25pdG9yOgI4AWIGcHJvdG8z", [file_millrace_event_v1_event, file_millrace_model_v1_model_package, file_millrace_monitoring_v1_monitor]);
 
 /**
  * What one partition of the prediction and label topics has been counted to. Written in one transaction with every count
@@ -248,6 +250,11 @@ export type JoinEntry = Message<"millrace.monitoring.v1.JoinEntry"> & {
    * @generated from field: int64 from_us = 10;
    */
   fromUs: bigint;
+
+  /**
+   * @generated from field: int64 to_us = 11;
+   */
+  toUs: bigint;
 };
 
 /**
@@ -400,4 +407,79 @@ export type PendingEvent = Message<"millrace.monitoring.v1.PendingEvent"> & {
  */
 export const PendingEventSchema: GenMessage<PendingEvent> = /*@__PURE__*/
   messageDesc(file_millrace_monitoring_v1_state, 8);
+
+/**
+ * The windows of one partition for which there are counts, so that no reader has to look through all keys of a store.
+ *
+ * @generated from message millrace.monitoring.v1.WindowIndex
+ */
+export type WindowIndex = Message<"millrace.monitoring.v1.WindowIndex"> & {
+  /**
+   * @generated from field: repeated millrace.monitoring.v1.WindowEntry windows = 1;
+   */
+  windows: WindowEntry[];
+};
+
+/**
+ * Describes the message millrace.monitoring.v1.WindowIndex.
+ * Use `create(WindowIndexSchema)` to create a new message.
+ */
+export const WindowIndexSchema: GenMessage<WindowIndex> = /*@__PURE__*/
+  messageDesc(file_millrace_monitoring_v1_state, 9);
+
+/**
+ * @generated from message millrace.monitoring.v1.WindowEntry
+ */
+export type WindowEntry = Message<"millrace.monitoring.v1.WindowEntry"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * @generated from field: string package_digest = 2;
+   */
+  packageDigest: string;
+
+  /**
+   * @generated from field: string slice = 3;
+   */
+  slice: string;
+
+  /**
+   * @generated from field: int64 from_us = 4;
+   */
+  fromUs: bigint;
+
+  /**
+   * @generated from field: int64 to_us = 5;
+   */
+  toUs: bigint;
+};
+
+/**
+ * Describes the message millrace.monitoring.v1.WindowEntry.
+ * Use `create(WindowEntrySchema)` to create a new message.
+ */
+export const WindowEntrySchema: GenMessage<WindowEntry> = /*@__PURE__*/
+  messageDesc(file_millrace_monitoring_v1_state, 10);
+
+/**
+ * Every monitor in force, by model.
+ *
+ * @generated from message millrace.monitoring.v1.AppliedMonitors
+ */
+export type AppliedMonitors = Message<"millrace.monitoring.v1.AppliedMonitors"> & {
+  /**
+   * @generated from field: map<string, millrace.monitoring.v1.Monitor> monitors = 1;
+   */
+  monitors: { [key: string]: Monitor };
+};
+
+/**
+ * Describes the message millrace.monitoring.v1.AppliedMonitors.
+ * Use `create(AppliedMonitorsSchema)` to create a new message.
+ */
+export const AppliedMonitorsSchema: GenMessage<AppliedMonitors> = /*@__PURE__*/
+  messageDesc(file_millrace_monitoring_v1_state, 11);
 
