@@ -24,7 +24,7 @@ export const settings = {
     "Address of feature-serving, for Predict. Without it models that read features are refused.",
   ),
   featureTimeoutMs: setting(
-    z.coerce.number().int().min(1).default(1000),
+    z.coerce.number().int().min(1).default(5000),
     "Longest time that reading features may take, in ms; a deployment's share of the deadline may make it shorter.",
   ),
   eventLogUrl: setting(
