@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface ServerCommand {
@@ -29,7 +29,8 @@ export class ServerProcess {
   async start(): Promise<void> {
     const { name, command, args, logFile, isReady, startTimeoutMs } = this.#command;
     const log = openSync(logFile, "a");
-    const child = spawn(command, args, { stdio: ["ignore", log, log], detached: true });
+    const [file, ...prefix] = [...diesWithParent, command];
+    const child = spawn(file ?? command, [...prefix, ...args], { stdio: ["ignore", log, log], detached: true });
     closeSync(log);
     const failed = once(child, "error").then(([error]) => Promise.reject(error as Error));
     // Waited for below; without a handler an error that comes later would end the process.
@@ -65,6 +66,14 @@ export class ServerProcess {
     await exit;
   }
 }
+
+/**
+ * On Linux the kernel ends a server whose starter was killed and had no time to do it. The command replaces itself, so the
+ * process id is the server's.
+ */
+const diesWithParent: readonly string[] = existsSync("/usr/bin/setpriv")
+  ? ["/usr/bin/setpriv", "--pdeathsig", "KILL"]
+  : [];
 
 const children = new Set<ChildProcess>();
 
