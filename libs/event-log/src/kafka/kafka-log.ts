@@ -20,6 +20,8 @@ import { kafkaFailure } from "./kafka-failure.ts";
 import { type KafkaSettings, readKafkaUrl } from "./kafka-url.ts";
 import { registerZstd } from "./zstd-codec.ts";
 
+const topicTries = 20;
+const topicRetryMs = 100;
 const mostPartitions = 1024;
 
 /** Told of what kafkajs itself calls an error or a warning. Most are retried to success: they are for a debug log. */
@@ -81,13 +83,21 @@ class KafkaLog implements EventLog {
     if (!Number.isInteger(partitions) || partitions < 1 || partitions > mostPartitions) {
       throw new RecordInvalidError("partitions", `1 to ${mostPartitions}`, `${partitions}`);
     }
-    await this.#guard("making a topic", topic, () =>
-      this.#admin.createTopics({
-        topics: [{ topic, numPartitions: partitions, replicationFactor: this.#settings.replicationFactor }],
-        waitForLeaders: true,
-      }),
-    );
-    return this.topic(topic);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#guard("making a topic", topic, () =>
+          this.#admin.createTopics({
+            topics: [{ topic, numPartitions: partitions, replicationFactor: this.#settings.replicationFactor }],
+            waitForLeaders: true,
+          }),
+        );
+        return await this.topic(topic);
+      } catch (error) {
+        // A broker may not know yet of the topic that it has just made.
+        if (!(error instanceof TopicUnknownError) || attempt === topicTries) throw error;
+        await new Promise((resolve) => setTimeout(resolve, topicRetryMs));
+      }
+    }
   }
 
   async topic(topic: string): Promise<TopicInfo> {
