@@ -13,6 +13,8 @@ export interface RunningInference {
   readonly deployments: Client<typeof DeploymentService>;
   /** Lines that the service logged. */
   readonly log: readonly Record<string, unknown>[];
+  /** Sends SIGTERM. @returns the exit code. Connections stay open until the service closes them. */
+  terminate(): Promise<number | null>;
   /** Stops the service with SIGTERM. @returns its exit code. */
   stop(): Promise<number | null>;
 }
@@ -54,6 +56,10 @@ export const startInference = async (flags: readonly string[]): Promise<RunningI
     predictions: createClient(PredictionService, channel),
     deployments: createClient(DeploymentService, channel),
     log,
+    terminate: () => {
+      child.kill("SIGTERM");
+      return exited;
+    },
     stop: async () => {
       channel.close();
       child.kill("SIGTERM");
