@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -35,6 +35,10 @@ class ServiceProcess {
   constructor(port: number, metricsPort: number) {
     this.port = port;
     this.#metricsPort = metricsPort;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
   }
 
   async start(): Promise<void> {
@@ -192,6 +196,19 @@ describe("a service that is gone in the middle of a run", () => {
       );
     },
   );
+});
+
+describe("a run whose process is killed", () => {
+  test("is taken up again from its checkpoint by the service that stays", async () => {
+    const { id } = await start(long);
+    await watch(id, ({ epochs }) => epochs.length >= 2);
+    // The service's only child is the run's process.
+    const children = execFileSync("ps", ["-o", "pid=", "--ppid", String(service.pid)], { encoding: "utf8" });
+    process.kill(Number(children.trim()), "SIGKILL");
+    const run = await watch(id);
+    expect(run).toMatchObject({ state: RunState.SUCCEEDED, resumes: 1 });
+    expect(run.epochs.length).toBe(12);
+  });
 });
 
 describe("a spec that cannot work is refused before any work", () => {

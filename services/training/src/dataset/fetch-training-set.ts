@@ -1,6 +1,4 @@
-import { createWriteStream } from "node:fs";
-import { access, rename, writeFile } from "node:fs/promises";
-import { finished } from "node:stream/promises";
+import { access, open, rename, writeFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
@@ -59,8 +57,7 @@ const receive = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const beside = `${files.arrow}.new`;
-  const file = createWriteStream(beside);
-  const written = finished(file);
+  const file = await open(beside, "w");
   let summary = create(TrainingSetSummarySchema);
   try {
     const parts = features.getTrainingSet(
@@ -74,21 +71,16 @@ const receive = async (
     );
     for await (const { part } of parts) {
       if (part.case === "arrow") {
-        if (!file.write(part.value)) {
-          await new Promise<void>((resolve, reject) => {
-            file.once("drain", resolve);
-            file.once("error", reject);
-          });
-        }
+        await file.writeFile(part.value);
       } else if (part.case === "progress") {
         onProgress(Number(part.value.rows), Number(part.value.totalRows), part.value.phase);
       } else if (part.case === "summary") {
         summary = part.value;
       }
     }
+    await file.sync();
   } finally {
-    file.end();
-    await written;
+    await file.close();
   }
   await writeFile(files.summary, toBinary(TrainingSetSummarySchema, summary));
   // The training set counts as there from this moment on: everything else has been written before.

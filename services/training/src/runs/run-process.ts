@@ -18,6 +18,8 @@ export type ProcessMessage =
 export type ProcessEnd =
   | { readonly kind: "finished" }
   | { readonly kind: "stopped" }
+  /** The process is gone without a word: killed, out of memory, or crashed in a native library. */
+  | { readonly kind: "crashed"; readonly how: string }
   | {
       readonly kind: "failed";
       readonly reason: string;
@@ -68,15 +70,7 @@ export const runProcess = async (
     if (signal.aborted) {
       return { kind: "stopped" };
     }
-    return (
-      end ?? {
-        kind: "failed",
-        reason: "INTERNAL",
-        message: `The run's process ended before the run did (${exit}).`,
-        field: "",
-        stack: "",
-      }
-    );
+    return end ?? { kind: "crashed", how: exit };
   } finally {
     clearTimeout(kill);
     signal.removeEventListener("abort", stop);

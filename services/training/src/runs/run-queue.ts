@@ -36,6 +36,9 @@ export interface RunQueueOptions {
 
 class Cancelled extends Error {}
 
+/** How often a run whose process crashed is taken up again from its checkpoint, before it counts as failed. */
+const retriesAfterCrash = 2;
+
 /**
  * Takes runs up in the order in which they were started, so many at a time. A run that the service was stopped in, or
  * killed in, is taken up again when the service is back: its record says how often.
@@ -141,15 +144,24 @@ export class RunQueue {
     });
     onChange(record);
     const runFolder = resolve(join(this.#options.workFolder, id));
-    const end = await this.#execute(record, runFolder, signal);
+    let end = await this.#execute(record, runFolder, signal);
+    for (let retry = 0; end.kind === "crashed" && retry < retriesAfterCrash; retry++) {
+      this.#options.onDefect(id, `The run's process crashed (${end.how}); it is taken up again.`);
+      onChange(
+        await ledger.change(id, (run) => {
+          run.resumes += 1;
+        }),
+      );
+      end = await this.#execute(record, runFolder, signal);
+    }
     if (stopping.aborted && end.kind === "stopped") {
       return;
     }
     onChange(await ledger.change(id, (run) => finish(run, end)));
     // What a failed run has reached is kept for whoever looks into it, its last good checkpoint for one.
-    if (end.kind !== "failed") {
+    if (end.kind === "finished" || end.kind === "stopped") {
       await rm(runFolder, { recursive: true, force: true });
-    } else if (end.reason === "INTERNAL") {
+    } else if (end.kind === "failed" && end.reason === "INTERNAL") {
       this.#options.onDefect(id, end.stack);
     }
   }
@@ -287,6 +299,10 @@ const finish = (run: Run, end: ProcessEnd): void => {
   if (end.kind === "failed") {
     run.state = RunState.FAILED;
     run.error = create(RunErrorSchema, { reason: end.reason, message: end.message, field: end.field });
+  } else if (end.kind === "crashed") {
+    run.state = RunState.FAILED;
+    const message = `The run's process crashed (${end.how}), and did so again after each of ${retriesAfterCrash} more attempts.`;
+    run.error = create(RunErrorSchema, { reason: "INTERNAL", message });
   } else if (end.kind === "stopped") {
     run.state = RunState.CANCELLED;
   } else {
