@@ -13,7 +13,7 @@ export { LogUnavailableError } from "./log-unavailable-error.ts";
 export { LogUrlInvalidError } from "./log-url-invalid-error.ts";
 export { partitionOfKey } from "./murmur2.ts";
 export { OffsetOutOfRangeError } from "./offset-out-of-range-error.ts";
-export { openEventLog } from "./open-event-log.ts";
+export { type OpenEventLogOptions, openEventLog } from "./open-event-log.ts";
 export { PartitionLostError } from "./partition-lost-error.ts";
 export { RecordInvalidError } from "./record-invalid-error.ts";
 export { TopicUnknownError } from "./topic-unknown-error.ts";

@@ -1,9 +1,17 @@
 import type { EventLog } from "./event-log.ts";
 import { LogUrlInvalidError } from "./log-url-invalid-error.ts";
 
-const adapters: Readonly<Record<string, (url: string) => Promise<EventLog>>> = {
+export interface OpenEventLogOptions {
+  /**
+   * Told of what the adapter's client calls a warning or an error and tries again by itself: for a debug log. What fails for
+   * good rejects the call that it concerns.
+   */
+  readonly notice?: (notice: { readonly level: "error" | "warn"; readonly message: string }) => void;
+}
+
+const adapters: Readonly<Record<string, (url: string, options: OpenEventLogOptions) => Promise<EventLog>>> = {
   log: async (url) => (await import("./open-embedded-url.ts")).openEmbeddedUrl(url),
-  kafka: async (url) => (await import("./kafka/kafka-log.ts")).openKafkaLog(url),
+  kafka: async (url, { notice }) => (await import("./kafka/kafka-log.ts")).openKafkaLog(url, notice),
 };
 
 /**
@@ -15,7 +23,7 @@ const adapters: Readonly<Record<string, (url: string) => Promise<EventLog>>> = {
  * @throws LogUrlInvalidError for an unknown scheme, parameter or a malformed URL; FolderUnusableError where the folder
  * cannot be used; LogUnavailableError where the brokers do not answer.
  */
-export const openEventLog = async (url: string): Promise<EventLog> => {
+export const openEventLog = async (url: string, options: OpenEventLogOptions = {}): Promise<EventLog> => {
   const scheme = /^([a-z][a-z0-9+-]*):/.exec(url)?.[1] ?? "";
   const open = Object.hasOwn(adapters, scheme) ? adapters[scheme] : undefined;
   if (open === undefined) {
@@ -23,5 +31,5 @@ export const openEventLog = async (url: string): Promise<EventLog> => {
     const got = scheme === "" ? "no scheme" : `${scheme}:`;
     throw new LogUrlInvalidError(`a URL that begins with ${schemes.join(", ")}`, got);
   }
-  return open(url);
+  return open(url, options);
 };

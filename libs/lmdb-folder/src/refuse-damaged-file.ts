@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { FolderUnusableError } from "./folder-unusable-error.ts";
 
 const magic = 0xbeefc0de;
@@ -36,8 +36,7 @@ const noRoot = 0xffff_ffff_ffff_ffffn;
  * @throws FolderUnusableError where the file is no LMDB file, or parts of it are missing.
  */
 export const refuseDamagedFile = (folder: string, path: string): void => {
-  const bytes = BigInt(statSync(path).size);
-  if (bytes === 0n) return;
+  if (statSync(path).size === 0) return;
   const file = openSync(path, "r");
   try {
     const first = readMeta(file, 0);
@@ -48,7 +47,8 @@ export const refuseDamagedFile = (folder: string, path: string): void => {
       throw new FolderUnusableError(folder, "its data.mdb is damaged: the second head is missing");
     const newest = second.transaction > first.transaction ? second : first;
     const oldest = newest === first ? second : first;
-    const pages = bytes / BigInt(first.pageBytes);
+    // Taken after the heads were read: other processes may be writing, and they write pages before the head that names them.
+    const pages = BigInt(fstatSync(file).size) / BigInt(first.pageBytes);
     const isBeyond = (root: bigint): boolean => root !== noRoot && root >= pages;
     const missing = oldest.lastPage + 1n - pages;
     if (isBeyond(newest.mainRoot) || isBeyond(newest.freeRoot) || missing > mostPagesNeverWritten) {
