@@ -52,14 +52,16 @@ describe("comparing two Parquet files", () => {
 
   test("applies the tests that are asked for, and says where one does not fit", async () => {
     const { columns } = await compareParquet(reference, current, {
-      tests: ["ks", "psi"],
+      tests: ["ks", "psi", "default"],
       columns: ["moved", "letter"],
     });
     expect(columns.map(({ column, test, verdict }) => [column, test, verdict])).toEqual([
       ["moved", "ks", "DRIFT"],
       ["moved", "psi", "DRIFT"],
+      ["moved", "wasserstein", "DRIFT"],
       ["letter", "ks", "NO_DATA"],
       ["letter", "psi", "DRIFT"],
+      ["letter", "jensenshannon", "DRIFT"],
     ]);
   });
 

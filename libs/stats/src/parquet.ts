@@ -15,6 +15,7 @@ import {
   type ComparedColumn,
   type Comparison,
   compareColumn,
+  DEFAULT_TEST,
   summarizeComparison,
 } from "./exact/compare-samples.ts";
 import { driftTest, type Sample } from "./exact/drift-test.ts";
@@ -39,7 +40,7 @@ export const compareParquet = async (
   current: string,
   options: CompareOptions = {},
 ): Promise<Comparison> => {
-  for (const test of options.tests ?? []) driftTest(test);
+  for (const test of options.tests ?? []) if (test !== DEFAULT_TEST) driftTest(test);
   for (const [field, path] of [["reference", reference] as const, ["current", current] as const])
     await access(path).catch((cause: unknown) => {
       throw unreadable(field, path, cause);

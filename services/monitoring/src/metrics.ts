@@ -8,7 +8,7 @@ const MOST_COLUMNS = 50;
 export class MonitoringMetrics {
   readonly #records: Counter;
   readonly #lag: Gauge;
-  readonly #deadLetters: Gauge;
+  readonly #deadLetters: Counter;
   readonly #rows: Gauge;
   readonly #measure: Gauge;
   readonly #threshold: Gauge;
@@ -31,9 +31,9 @@ export class MonitoringMetrics {
       labelNames: ["topic", "partition"],
       registers,
     });
-    this.#deadLetters = new Gauge({
-      name: "millrace_monitoring_dead_letters",
-      help: "Records that could not be used, by reason, over the life of the state.",
+    this.#deadLetters = new Counter({
+      name: "millrace_monitoring_dead_letters_total",
+      help: "Records that could not be used, by reason.",
       labelNames: ["reason"],
       registers,
     });
@@ -86,8 +86,8 @@ export class MonitoringMetrics {
     this.#lag.set({ topic, partition: String(partition) }, Number(lag > 0n ? lag : 0n));
   }
 
-  deadLetters(byReason: ReadonlyMap<string, number>): void {
-    for (const [reason, count] of byReason) this.#deadLetters.set({ reason }, count);
+  rejected(reason: string): void {
+    this.#deadLetters.inc({ reason });
   }
 
   judged({ counted: { model }, window }: AssembledWindow, openKinds: ReadonlySet<string>): void {

@@ -68,7 +68,7 @@ export const openMonitoring = async (parts: MonitoringParts): Promise<OpenedMoni
     ...parts,
     monitors,
     packages,
-    deadLetters: new DeadLetters(log, parts.deadLetterTopic, nowMs),
+    deadLetters: new DeadLetters(log, parts.deadLetterTopic, nowMs, (reason) => metrics.rejected(reason)),
     onCounted: ({ topic, partition, records, endOffset }, next) =>
       metrics.counted(topic, partition, records.length, endOffset - next),
   });

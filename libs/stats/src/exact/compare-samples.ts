@@ -27,23 +27,26 @@ export interface Comparison {
   readonly datasetDrift: boolean;
 }
 
+/** The name by which the default test can be asked for, beside others. */
+export const DEFAULT_TEST = "default";
+
 const DATASET_DRIFT_SHARE = 0.5;
 
 /**
  * Compares one column exactly.
- * @param tests names of tests; none: the default by type and size.
+ * @param tests names of tests; `default`, or none: the one by type and size.
  * @throws ComparisonInvalidError for an unknown test.
  */
 export const compareColumn = (column: ComparedColumn, tests: readonly string[]): readonly ColumnComparison[] => {
-  const asked = tests.map(driftTest);
+  for (const test of tests) if (test !== DEFAULT_TEST) driftTest(test);
   if ("error" in column)
     return (tests.length === 0 ? [""] : tests).map((test) => noData(column.name, test, column.error));
   const { name, reference, current } = column;
   for (const [side, sample] of [["reference", reference] as const, ["current", current] as const])
     if (rowsOf(sample) === 0)
       return (tests.length === 0 ? [""] : tests).map((test) => noData(name, test, `no data in ${side}`));
-  return (asked.length === 0 ? [defaultDriftTest(reference, current)] : asked).map((test) =>
-    applyTest(name, test, reference, current),
+  return (tests.length === 0 ? [DEFAULT_TEST] : tests).map((test) =>
+    applyTest(name, test === DEFAULT_TEST ? defaultDriftTest(reference, current) : driftTest(test), reference, current),
   );
 };
 

@@ -90,7 +90,16 @@ const judgeKind = (
   const attached = judged.alerts.findIndex((each) => each.kind === kind);
   if (violations.length > 0) {
     const causes = rankCauses(window.counted.watched, violations);
-    if (isOpen && open?.event !== undefined) attach(judged, attached, { ...open.event, causes });
+    if (isOpen && open?.event !== undefined)
+      attach(judged, attached, {
+        ...open.event,
+        causes,
+        summary: summaryOf(kind, series.model, window, rules, causes),
+        actionReason:
+          kind === "PERFORMANCE"
+            ? open.event.actionReason
+            : decideAction(kind, series, window, rules, window.counted.watched, causes, canStartRuns).reason,
+      });
     else if (attached >= 0) attach(judged, attached, { ...(judged.alerts[attached] as AlertEvent), causes });
     else if (open === undefined) {
       fire(series, judged, kind, window, causes, rules, canStartRuns);

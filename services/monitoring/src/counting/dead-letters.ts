@@ -12,11 +12,13 @@ export class DeadLetters {
   readonly #log: EventLog;
   readonly #topic: string;
   readonly #nowMs: () => number;
+  readonly #onRejected: (reason: string) => void;
 
-  constructor(log: EventLog, topic: string, nowMs: () => number) {
+  constructor(log: EventLog, topic: string, nowMs: () => number, onRejected: (reason: string) => void) {
     this.#log = log;
     this.#topic = topic;
     this.#nowMs = nowMs;
+    this.#onRejected = onRejected;
   }
 
   async append(topic: string, record: LogRecord, { reason, detail }: Unusable): Promise<void> {
@@ -42,5 +44,6 @@ export class DeadLetters {
         },
       },
     ]);
+    this.#onRejected(reason);
   }
 }
