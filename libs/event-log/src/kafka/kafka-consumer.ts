@@ -3,7 +3,7 @@ import type { ConsumeOptions, Consumer, LogPosition, LogRecord, RecordBatch } fr
 import { PartitionLostError } from "../partition-lost-error.ts";
 import { kafkaFailure, saysPartitionLost } from "./kafka-failure.ts";
 
-const heartbeatEveryMs = 3000;
+const heartbeatEveryMs = 2000;
 
 /** One record as the port has it. */
 export const recordOf = (partition: number, message: KafkaMessage): LogRecord => ({
