@@ -46,7 +46,8 @@ export const layoutOf = (folder: string, backing: Backing | undefined): Layout =
     registryUrl: store("registry"),
     monitoringStateUrl: store("monitoring"),
     trainingStateUrl: store("training"),
-    eventLogUrl: backing === undefined ? `log:${at("log")}` : backing.kafkaUrl,
+    // Appends outlive a crash of any process. They need not outlive one of the machine: the replay can begin anew.
+    eventLogUrl: backing === undefined ? `log:${at("log")}?durability=process` : backing.kafkaUrl,
     modelStoreUrl: `oci:${at("models")}`,
   };
 };

@@ -170,17 +170,15 @@ export class Platform {
     });
   }
 
-  /** The last line of the log that a person can read. */
+  /** Why a service ended, as far as its log says: the message of its last record, or the line that names an error. */
   #lastWords(plan: ServicePlan): string {
-    const lines = readFileSync(this.#logFile(plan), "utf8").trim().split("\n");
-    const last = lines.at(-1) ?? "it said nothing";
-    try {
-      const record: unknown = JSON.parse(last);
-      if (typeof record === "object" && record !== null && "msg" in record) return String(record.msg);
-    } catch {
-      // Not a log record: a line written before the log was there, and fit to be shown as it is.
+    const lines = readFileSync(this.#logFile(plan), "utf8").trim().split("\n").slice(-40).reverse();
+    for (const line of lines) {
+      const message = /^\{.*"msg":"((?:[^"\\]|\\.)*)"/.exec(line)?.[1];
+      if (message !== undefined) return message;
+      if (/Error\b/.test(line)) return line.trim();
     }
-    return last;
+    return lines[0] ?? "it said nothing";
   }
 }
 

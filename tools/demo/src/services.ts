@@ -59,7 +59,6 @@ export const servicePlans = (layout: Layout, portOffset: number): readonly Servi
       MILLRACE_EVENT_LOG_URL: layout.eventLogUrl,
       MILLRACE_MODEL_STORE_URL: layout.modelStoreUrl,
       MILLRACE_TRAINING_ADDRESS: address("training"),
-      MILLRACE_FEATURE_SERVING_ADDRESS: address("feature-serving"),
       MILLRACE_PREDICTION_TOPIC: "predictions",
       MILLRACE_LABEL_TOPIC: "labels",
       MILLRACE_ALERT_TOPIC: "alerts",

@@ -3,7 +3,17 @@ import type { Value } from "@millrace/contracts/millrace/feature/v1/column";
 import { FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
 import { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { openModelStore } from "@millrace/model-package";
-import { tableFromArrays, tableFromIPC, tableToIPC } from "apache-arrow";
+import {
+  makeData,
+  makeVector,
+  Table,
+  TimestampMicrosecond,
+  tableFromIPC,
+  tableToIPC,
+  Utf8,
+  type Vector,
+  vectorFromArray,
+} from "apache-arrow";
 import type { Narration } from "../narration.ts";
 import type { Clients } from "./clients.ts";
 
@@ -74,12 +84,14 @@ export const compareWithOffline = async (
     const distance = prediction.features.find(({ name }) => name === "push_back__distance")?.value;
     return distance === undefined ? 0n : BigInt(plain(distance));
   });
-  const times = BigInt64Array.from(rows.map(({ departedAt }) => departedAt));
-  const entityRows = tableFromArrays({
-    airport: rows.map(({ prediction }) => String(plain(prediction.entityKeys.airport))),
-    event_time: times,
-    departed_at: times,
-    distance: BigInt64Array.from(distances),
+  const entityRows = new Table({
+    airport: vectorFromArray(
+      rows.map(({ prediction }) => String(plain(prediction.entityKeys.airport))),
+      new Utf8(),
+    ),
+    event_time: timestamps(rows.map(({ departedAt }) => departedAt)),
+    departed_at: timestamps(rows.map(({ departedAt }) => departedAt)),
+    distance: makeVector(BigInt64Array.from(distances)),
   });
   const parts: Uint8Array[] = [];
   const answers = features.getTrainingSet(
@@ -104,6 +116,12 @@ export const compareWithOffline = async (
   });
   return compared;
 };
+
+/** A column of instants. Each has a buffer of its own: Arrow writes one that two columns share only once. */
+const timestamps = (valuesUs: readonly bigint[]): Vector =>
+  makeVector(
+    makeData({ type: new TimestampMicrosecond(), length: valuesUs.length, data: BigInt64Array.from(valuesUs) }),
+  );
 
 const equal = (served: unknown, offline: unknown): boolean => {
   if (served === null || offline === null) return served === offline;

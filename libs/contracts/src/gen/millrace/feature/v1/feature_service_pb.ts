@@ -460,7 +460,7 @@ export type EntityQuery = Message<"millrace.feature.v1.EntityQuery"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Entity key or request field to the expression that gives it, where the names differ.
+   * Entity key, request field or event time column to the expression that gives it, where the names differ.
    *
    * @generated from field: map<string, string> columns = 4;
    */

@@ -1,0 +1,223 @@
+import { execFileSync } from "node:child_process";
+import { type Column, FeatureStatus, ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import {
+  AsOf,
+  type Change,
+  Change_Kind,
+  FeatureService,
+  GetFeaturesResponseSchema,
+  ListFeatureServicesResponseSchema,
+  ListFeatureViewsResponseSchema,
+} from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { loadRepository } from "@millrace/feature-definition";
+import type { Command } from "commander";
+import { collect, columnsOf, microsecondsOf, timestampOf } from "../column-argument.ts";
+import { type ConnectionOptions, serviceCommand, withClient } from "../connection.ts";
+import { endProgress, enumName, printMessage, printTable, showProgress, timeText } from "../output.ts";
+
+const service = "feature-serving";
+const command = (usage: string, description: string): Command => serviceCommand(service, usage, description);
+
+export const featureCommands = (): Command[] => [
+  command("plan <folder>", "says what applying a feature repository would do").action(plan),
+  command("apply <folder>", "puts a feature repository in force")
+    .option("--revision <revision>", "git revision of the definitions; default: the folder's")
+    .action(apply),
+  command("materialize <view>", "loads a view's history into the online store")
+    .option("--from <time>", "facts from this time on, UTC")
+    .option("--to <time>", "facts before this time, UTC")
+    .action(materialize),
+  command("get-features [features...]", "reads features online: view.feature, view.* or --service")
+    .option("--service <name>", "a feature service, instead of single features")
+    .option("--entity <name=value>", "an entity key; many values with commas", collect, [])
+    .option("--request <name=value>", "a request field", collect, [])
+    .option("--at <time>", "the time asked for, UTC; default: now")
+    .option("--json", "print protobuf JSON", false)
+    .action(getFeatures),
+  command("push <source>", "appends facts to a source's stream")
+    .option("--column <name=value>", "a field of the source", collect, [])
+    .option("--wait", "answer when the facts are served", false)
+    .action(push),
+  command("feature-views", "lists the applied views").option("--json", "print protobuf JSON", false).action(listViews),
+  command("feature-services", "lists the applied feature services")
+    .option("--json", "print protobuf JSON", false)
+    .action(listServices),
+  command("sql <service>", "prints the SQL that computes a feature service offline")
+    .option("--as-of <time>", "EVENT_TIME or KNOWN_AT", "EVENT_TIME")
+    .action(sql),
+];
+
+const printChanges = (changes: readonly Change[]): void => {
+  if (changes.length === 0) console.log("No changes: these definitions are in force.");
+  for (const change of changes) {
+    const notes = [
+      change.detail,
+      change.newVersion ? "new version" : "",
+      change.needsBackfill ? "needs materialize" : "",
+    ];
+    console.log(
+      `${enumName(Change_Kind, change.kind).toLowerCase().padEnd(6)} ${change.object} ${change.name}  ${notes.filter(Boolean).join(", ")}`.trimEnd(),
+    );
+  }
+};
+
+const plan = async (folder: string, options: ConnectionOptions): Promise<void> => {
+  const repository = await loadRepository(folder);
+  await withClient(FeatureService, options, async (client) =>
+    printChanges((await client.plan({ repository })).changes),
+  );
+};
+
+const gitRevision = (folder: string): string => {
+  try {
+    return execFileSync("git", ["-C", folder, "rev-parse", "HEAD"], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    // The folder is in no git repository: the definitions' hash is all the lineage there is.
+    return "";
+  }
+};
+
+const apply = async (folder: string, options: ConnectionOptions & { revision?: string }): Promise<void> => {
+  const repository = await loadRepository(folder);
+  await withClient(FeatureService, options, async (client) => {
+    const { registryVersion } = await client.plan({ repository });
+    const answer = await client.apply({
+      repository,
+      revision: options.revision ?? gitRevision(folder),
+      expectedRegistryVersion: registryVersion,
+    });
+    printChanges(answer.changes);
+    console.log(`registry version ${answer.registryVersion}, definitions ${answer.definitionsHash.slice(0, 12)}`);
+  });
+};
+
+const materialize = async (
+  view: string,
+  options: ConnectionOptions & { from?: string; to?: string },
+): Promise<void> => {
+  await withClient(FeatureService, options, async (client) => {
+    const from = timestampOf(options.from);
+    const to = timestampOf(options.to);
+    for await (const { rows, totalRows, keys, done } of client.materialize({
+      view,
+      ...(from && { from }),
+      ...(to && { to }),
+    })) {
+      showProgress(`${rows} of ${totalRows} facts, ${keys} keys`);
+      if (!done) continue;
+      endProgress();
+      console.log(`${rows} facts, ${keys} keys`);
+    }
+  });
+};
+
+interface GetFeaturesOptions extends ConnectionOptions {
+  readonly service?: string;
+  readonly entity: readonly string[];
+  readonly request: readonly string[];
+  readonly at?: string;
+  readonly json: boolean;
+}
+
+const getFeatures = async (features: string[], options: GetFeaturesOptions): Promise<void> => {
+  await withClient(FeatureService, options, async (client) => {
+    const answer = await client.getFeatures({
+      selection:
+        options.service === undefined
+          ? { case: "references", value: { features } }
+          : { case: "featureService", value: options.service },
+      entities: columnsOf("--entity", options.entity),
+      request: columnsOf("--request", options.request),
+      atUs: options.at === undefined ? [] : [microsecondsOf(options.at)],
+      withEventTimes: true,
+    });
+    if (options.json) return printMessage(GetFeaturesResponseSchema, answer);
+    printTable([
+      ["feature", "row", "value", "status", "event time"],
+      ...answer.features.flatMap(({ name, values, statuses, eventTimesUs }) =>
+        [...statuses].map((status, row) => [
+          name,
+          String(row),
+          status === FeatureStatus.PRESENT ? cellText(values, row) : "",
+          enumName(FeatureStatus, status),
+          eventTimesUs[row] ? new Date(Number(eventTimesUs[row] / 1000n)).toISOString() : "",
+        ]),
+      ),
+    ]);
+  });
+};
+
+const cellText = (values: Column["values"], row: number): string => {
+  const inner = values?.values;
+  if (inner === undefined) return "";
+  switch (inner.case) {
+    case "timestamps":
+      return new Date(Number((inner.value.valuesUs[row] ?? 0n) / 1000n)).toISOString();
+    case "lists":
+      return "[…]";
+    case undefined:
+      return "";
+    default:
+      return String(inner.value.values[row]);
+  }
+};
+
+const push = async (
+  source: string,
+  options: ConnectionOptions & { column: readonly string[]; wait: boolean },
+): Promise<void> => {
+  await withClient(FeatureService, options, async (client) => {
+    const answer = await client.push({
+      source,
+      columns: columnsOf("--column", options.column),
+      waitApplied: options.wait,
+    });
+    const places = answer.positions.map(({ partition, offset }) => `partition ${partition} up to ${offset}`).join(", ");
+    console.log(`${answer.rows} rows appended: ${places}`);
+  });
+};
+
+const listViews = async (options: ConnectionOptions & { json: boolean }): Promise<void> => {
+  await withClient(FeatureService, options, async (client) => {
+    const answer = await client.listFeatureViews({});
+    if (options.json) return printMessage(ListFeatureViewsResponseSchema, answer);
+    printTable([
+      ["view", "version", "entity", "source", "features", "newest event"],
+      ...answer.featureViews.map((view) => [
+        view.name,
+        view.version,
+        view.entity,
+        view.source,
+        view.features.map(({ name, type }) => `${name} ${enumName(ValueType, type)}`).join(", "),
+        timeText(view.newestEvent),
+      ]),
+    ]);
+  });
+};
+
+const listServices = async (options: ConnectionOptions & { json: boolean }): Promise<void> => {
+  await withClient(FeatureService, options, async (client) => {
+    const answer = await client.listFeatureServices({});
+    if (options.json) return printMessage(ListFeatureServicesResponseSchema, answer);
+    printTable([
+      ["service", "version", "entity keys", "request fields", "features"],
+      ...answer.featureServices.map((one) => [
+        one.name,
+        one.version,
+        one.entityKeys.map(({ name }) => name).join(", "),
+        one.requestFields.map(({ name }) => name).join(", "),
+        one.features.map(({ name }) => name).join(", "),
+      ]),
+    ]);
+  });
+};
+
+const sql = async (name: string, options: ConnectionOptions & { asOf: string }): Promise<void> => {
+  const asOf = options.asOf === "KNOWN_AT" ? AsOf.KNOWN_AT : AsOf.EVENT_TIME;
+  await withClient(FeatureService, options, async (client) => {
+    console.log((await client.getSql({ featureService: name, asOf })).sql);
+  });
+};

@@ -1,0 +1,50 @@
+import { MillraceError } from "@millrace/errors";
+import { RpcError } from "@millrace/grpc";
+import { Command } from "commander";
+import colors from "picocolors";
+import { compareCommand } from "./commands/compare.ts";
+import { featureCommands } from "./commands/features.ts";
+import { inferenceCommands } from "./commands/inference.ts";
+import { monitoringCommands } from "./commands/monitoring.ts";
+import { packageCommands } from "./commands/packages.ts";
+import { trainingCommands } from "./commands/training.ts";
+import { trainingSetCommand } from "./commands/training-set.ts";
+import { UsageError } from "./usage-error.ts";
+
+const program = new Command("millrace")
+  .description("Calls the services of a millrace platform, and does offline what needs no service.")
+  .showHelpAfterError("(--help shows what is expected)")
+  .configureHelp({ sortSubcommands: false, showGlobalOptions: true });
+
+for (const command of [
+  ...featureCommands(),
+  trainingSetCommand(),
+  ...trainingCommands(),
+  ...inferenceCommands(),
+  ...monitoringCommands(),
+  compareCommand(),
+  ...packageCommands(),
+]) {
+  program.addCommand(command);
+}
+
+/** What went wrong, for a person: the sentence, then each field with what was expected and what came. */
+const explain = (error: unknown): string => {
+  if (error instanceof RpcError || error instanceof MillraceError) {
+    const reason = error instanceof RpcError ? error.reason : error.reasonName;
+    const violations = error instanceof RpcError ? error.violations : (error.details.violations ?? []);
+    return [
+      `${error.code}${reason ? ` (${reason})` : ""}: ${error.message}`,
+      ...violations.map(({ field, expected, got }) => `  ${field}: expected ${expected}, got ${got}`),
+    ].join("\n");
+  }
+  if (error instanceof UsageError) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+};
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(colors.red(explain(error)));
+  process.exitCode = error instanceof UsageError ? 2 : 1;
+}
