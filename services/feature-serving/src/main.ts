@@ -37,7 +37,7 @@ await runService(
         ...stores,
         topicPartitions: config.topicPartitions,
         rewindMs: config.rewindMs,
-        onApplied: () => applied.notify(),
+        onApplied: (partitions) => applied.notify(partitions),
         onCounts: ingestionMetrics(host.metrics),
         onTrouble: (message) => host.log.warn(message),
       });

@@ -61,13 +61,13 @@ function embedded(): Promise<Harness> {
 
 describe.each([{ name: "LMDB and the embedded log", start: embedded, needs: [] as const }])(
   `the stream worker on $name (seed ${seed})`,
-  { timeout: 120_000 },
+  { timeout: 240_000 },
   ({ start }) => faults(start),
 );
 
 describe.skipIf(!hasBacking("redis", "kafka"))(
   `the stream worker on Redis and Kafka (seed ${seed})`,
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   () => {
     let redis: BackingServer;
     let kafka: BackingServer;

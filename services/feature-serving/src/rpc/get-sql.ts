@@ -2,7 +2,6 @@ import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/fea
 import { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { CompiledSource } from "@millrace/feature-definition";
-import { trainingSetSql } from "@millrace/feature-definition/duckdb";
 import type { Unary } from "@millrace/grpc";
 import type { FeatureServing } from "../feature-serving.ts";
 import { selectService } from "../select-service.ts";
@@ -25,6 +24,8 @@ export const getSql =
   async (request) => {
     const { repository } = catalogue.definitions();
     const service = selectService(repository, { case: "featureService", value: request.featureService });
+    // Loaded when it is first needed: the engine behind it is large, and serving goes without.
+    const { trainingSetSql } = await import("@millrace/feature-definition/duckdb");
     const asOf = request.asOf === AsOf.KNOWN_AT ? AsOf.KNOWN_AT : AsOf.EVENT_TIME;
     return { sql: trainingSetSql(repository, service, asOf, sourceSql) };
   };

@@ -1,4 +1,5 @@
 import type { LogPosition } from "@millrace/event-log";
+import type { AppliedPartition } from "./applied-partition.ts";
 import type { ProgressStore } from "./progress.ts";
 
 /** How often the progress is looked at while somebody waits and no thread of this process tells of it, in ms. */
@@ -7,14 +8,17 @@ const pollMs = 10;
 /** Waits until the stream workers, in this process or another, have applied what was appended. */
 export class AppliedWatch {
   readonly #progress: ProgressStore;
+  /** What the stream worker of this process told, by topic and partition: ahead of what the store has. */
+  readonly #told = new Map<string, AppliedPartition>();
   #waiters = new Set<() => void>();
 
   constructor(progress: ProgressStore) {
     this.#progress = progress;
   }
 
-  /** Says that positions moved: all who wait look again. */
-  notify(): void {
+  /** Takes what the stream worker of this process tells: all who wait look again. */
+  notify(applied: readonly AppliedPartition[]): void {
+    for (const partition of applied) this.#told.set(`${partition.topic}/${partition.partition}`, partition);
     const waiters = this.#waiters;
     this.#waiters = new Set();
     for (const wake of waiters) wake();
@@ -37,9 +41,14 @@ export class AppliedWatch {
       const moved = this.#next(signal);
       const held = await this.#progress.read(topic, partitions);
       const applied = targets.map(({ partition }, index): LogPosition => {
-        const progress = held[index];
-        const positions = progress?.epoch === epoch ? progress.positions : {};
-        const lowest = Math.min(...views.map((id) => positions[id] ?? 0));
+        const stored = held[index];
+        const told = this.#told.get(`${topic}/${partition}`);
+        const positionOf = (id: string): number =>
+          Math.max(
+            stored?.epoch === epoch ? (stored.positions[id] ?? 0) : 0,
+            told?.epoch === epoch ? (told.positions[id] ?? 0) : 0,
+          );
+        const lowest = Math.min(...views.map(positionOf));
         return { partition, offset: BigInt(lowest) };
       });
       if (views.length === 0) return [...targets];

@@ -28,7 +28,7 @@ const worker = new StreamWorker({
   group: data.streamGroup,
   topicPartitions: data.topicPartitions,
   rewindMs: data.rewindMs,
-  onApplied: () => tell({ type: "applied" }),
+  onApplied: (applied) => tell({ type: "applied", applied }),
   onTrouble,
 });
 catalogue.onChange((definitions) => worker.configure(definitions));

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { MillraceError, Reason } from "@millrace/errors";
+import type { AppliedPartition } from "./applied-partition.ts";
 import type { IngestionSnapshot } from "./ingestion-counts.ts";
 import type { FromStreamThread, StreamThreadData, ToStreamThread } from "./thread-messages.ts";
 
@@ -13,8 +14,8 @@ export class StreamWorkerFailedError extends MillraceError {
 }
 
 export interface StreamThreadOptions extends StreamThreadData {
-  /** Told when rows were applied. */
-  readonly onApplied: () => void;
+  /** Told how far partitions are, as soon as their rows are written. */
+  readonly onApplied: (applied: readonly AppliedPartition[]) => void;
   readonly onCounts: (counts: IngestionSnapshot) => void;
   readonly onTrouble: (message: string) => void;
 }
@@ -46,7 +47,7 @@ export class StreamThread {
     signal.addEventListener("abort", stop);
     worker.on("message", (message: FromStreamThread) => {
       if (message.type === "ready") this.#isReady = true;
-      else if (message.type === "applied") onApplied();
+      else if (message.type === "applied") onApplied(message.applied);
       else if (message.type === "counts") onCounts(message.counts);
       else if (message.type === "trouble") onTrouble(message.message);
       else this.#refreshed(message.id, message.error);

@@ -3,6 +3,7 @@ import { createViewStream, viewPrefix } from "@millrace/feature-definition/strea
 import type { Kv } from "@millrace/kv";
 import type { AppliedDefinitions, Catalogue } from "../catalogue.ts";
 import { forgetMaterialization } from "../materialize/materialization-store.ts";
+import type { AppliedPartition } from "./applied-partition.ts";
 import { IngestionCounts } from "./ingestion-counts.ts";
 import { ProgressStore } from "./progress.ts";
 import { type SourceStreams, TopicIngestion } from "./topic-ingestion.ts";
@@ -16,7 +17,7 @@ export interface StreamWorkerOptions {
   readonly rewindMs: number;
   /** How long rows of a view that is no longer applied stay, for processes that still serve it. */
   readonly retireAfterMs?: number;
-  readonly onApplied: () => void;
+  readonly onApplied: (applied: readonly AppliedPartition[]) => void;
   /** Told of what goes wrong and is tried again. */
   readonly onTrouble: (message: string) => void;
 }

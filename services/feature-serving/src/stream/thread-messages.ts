@@ -1,3 +1,4 @@
+import type { AppliedPartition } from "./applied-partition.ts";
 import type { IngestionSnapshot } from "./ingestion-counts.ts";
 
 /** What the stream worker's thread is started with. */
@@ -20,6 +21,6 @@ export type FromStreamThread =
   | { readonly type: "ready" }
   | { readonly type: "refreshed"; readonly id: number; readonly error?: string }
   /** Positions moved: whoever waits may look again. */
-  | { readonly type: "applied" }
+  | { readonly type: "applied"; readonly applied: readonly AppliedPartition[] }
   | { readonly type: "counts"; readonly counts: IngestionSnapshot }
   | { readonly type: "trouble"; readonly message: string };

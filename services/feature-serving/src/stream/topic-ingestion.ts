@@ -1,21 +1,16 @@
 import type { Consumer, EventLog, LogPosition, RecordBatch } from "@millrace/event-log";
 import type { CompiledSource } from "@millrace/feature-definition";
-import { originOf, type SourceEvent, SourceRecordReader, type ViewStream } from "@millrace/feature-definition/stream";
+import { originOf, SourceRecordReader, type ViewStream } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
 import { readMaterializations } from "../materialize/materialization-store.ts";
+import type { AppliedPartition } from "./applied-partition.ts";
 import { type RejectedRecord, writeDeadLetters } from "./dead-letters.ts";
 import { foldRows, IncarnationChangedError } from "./fold-rows.ts";
 import { allRows, type RowsByKey, ViewRouter } from "./group-by-row.ts";
 import type { IngestionCounts } from "./ingestion-counts.ts";
+import { OffsetWentBackError } from "./offset-went-back-error.ts";
 import { addCheckpoint, emptyProgress, type PartitionProgress, type ProgressStore, rewind } from "./progress.ts";
-
-/** Thrown when a partition brings offsets that were had before, although nobody went back: the topic was made anew. */
-export class OffsetWentBackError extends Error {
-  constructor(topic: string, partition: number, expected: number, found: number) {
-    super(`Partition ${partition} of ${topic} brought offset ${found} after ${expected - 1}: the topic was made anew.`);
-    this.name = "OffsetWentBackError";
-  }
-}
+import { routeRecords, type SourceRouting } from "./route-records.ts";
 
 /** A source of the topic with the views that read it. */
 export interface SourceStreams {
@@ -32,8 +27,8 @@ export interface TopicIngestionOptions {
   readonly online: Kv;
   readonly progress: ProgressStore;
   readonly counts: IngestionCounts;
-  /** Told after each batch that was applied. */
-  readonly onApplied: () => void;
+  /** Told of the positions of partitions as soon as their rows are written. */
+  readonly onApplied: (applied: readonly AppliedPartition[]) => void;
 }
 
 interface Waiting {
@@ -66,7 +61,7 @@ interface OwnedPartition {
 export class TopicIngestion {
   readonly #options: TopicIngestionOptions;
   readonly #owned = new Map<number, OwnedPartition>();
-  #sources: readonly { readonly reader: SourceRecordReader; readonly routers: readonly ViewRouter[] }[] = [];
+  #sources: readonly SourceRouting[] = [];
   #epoch = "";
   #origin = 0;
   #incarnation = "";
@@ -114,9 +109,9 @@ export class TopicIngestion {
       for (const [partition, owned] of this.#owned) {
         const start = this.#startOf(owned.progress, firsts.get(partition) ?? 0);
         if (start < owned.next) this.#seek(partition, owned, start);
-        await this.#options.progress.write(this.#options.topic, partition, owned.progress);
       }
-      this.#options.onApplied();
+      await this.#writeProgress([...this.#owned.keys()]);
+      this.#options.onApplied(this.#applied([...this.#owned.keys()]));
     });
   }
 
@@ -124,11 +119,8 @@ export class TopicIngestion {
   async refreshCuts(): Promise<void> {
     await this.#inTurn(async () => {
       if (!(await this.#readCuts())) return;
-      const { progress, topic } = this.#options;
-      for (const [partition, owned] of this.#owned) {
-        owned.progress.cuts = Object.fromEntries(this.#cuts);
-        await progress.write(topic, partition, owned.progress);
-      }
+      for (const owned of this.#owned.values()) owned.progress.cuts = Object.fromEntries(this.#cuts);
+      await this.#writeProgress([...this.#owned.keys()]);
     });
   }
 
@@ -215,10 +207,10 @@ export class TopicIngestion {
   }
 
   async #apply(batches: readonly RecordBatch[]): Promise<void> {
-    const { online, log, topic, counts, progress, rewindMs, onApplied } = this.#options;
+    const { online, log, topic, counts, rewindMs, onApplied } = this.#options;
     const rows: RowsByKey = new Map();
     const rejected: RejectedRecord[] = [];
-    const newest = new Map<OwnedPartition, Map<string, number>>();
+    const newest = new Map<OwnedPartition, ReadonlyMap<string, number>>();
     for (const batch of batches) {
       const owned = this.#owned.get(batch.partition);
       if (owned === undefined) continue;
@@ -226,9 +218,10 @@ export class TopicIngestion {
       if (first !== undefined && Number(first.offset) < owned.next) {
         throw new OffsetWentBackError(topic, batch.partition, owned.next, Number(first.offset));
       }
-      const newestOfViews = new Map<string, number>();
-      newest.set(owned, newestOfViews);
-      for (const record of batch.records) this.#route(record, owned, rows, rejected, newestOfViews);
+      const context = { origin: this.#origin, progress: owned.progress, cuts: this.#cuts };
+      const routed = routeRecords(batch.records, this.#sources, context, rows);
+      rejected.push(...routed.rejected);
+      newest.set(owned, routed.newestEventUs);
     }
     try {
       const result = await foldRows(online, this.#incarnation, allRows(rows));
@@ -259,46 +252,28 @@ export class TopicIngestion {
       counts.events += batch.records.length;
       counts.lag(topic, batch.partition, Number(batch.endOffset) - end);
     }
+    const partitions = batches.map(({ partition }) => partition);
+    onApplied(this.#applied(partitions));
+    await this.#writeProgress(partitions);
+    await this.#commit(false);
+  }
+
+  #applied(partitions: readonly number[]): AppliedPartition[] {
+    const { topic } = this.#options;
+    return partitions.flatMap((partition) => {
+      const positions = this.#owned.get(partition)?.progress.positions;
+      return positions === undefined ? [] : [{ topic, epoch: this.#epoch, partition, positions: { ...positions } }];
+    });
+  }
+
+  async #writeProgress(partitions: readonly number[]): Promise<void> {
+    const { progress, topic } = this.#options;
     await Promise.all(
-      batches.map(({ partition }) => {
+      partitions.map((partition) => {
         const owned = this.#owned.get(partition);
         return owned === undefined ? undefined : progress.write(topic, partition, owned.progress);
       }),
     );
-    onApplied();
-    await this.#commit(false);
-  }
-
-  #route(
-    record: RecordBatch["records"][number],
-    owned: OwnedPartition,
-    rows: RowsByKey,
-    rejected: RejectedRecord[],
-    newest: Map<string, number>,
-  ): void {
-    const offset = Number(record.offset);
-    for (const { reader, routers } of this.#sources) {
-      const read = reader.read(record.value, record.timestampMs * 1000);
-      if ("reason" in read) {
-        if (offset >= owned.progress.judged) rejected.push({ record, rejection: read });
-        continue;
-      }
-      const event: SourceEvent = { ...read, partition: record.partition, offset, origin: this.#origin };
-      let hasKey = routers.length === 0;
-      for (const router of routers) {
-        if (!router.hasKey(event)) continue;
-        hasKey = true;
-        if (offset < (owned.progress.positions[router.id] ?? 0)) continue;
-        if (event.createdAtUs < (this.#cuts.get(router.id) ?? Number.NEGATIVE_INFINITY)) continue;
-        router.route(event, rows);
-        newest.set(router.id, Math.max(newest.get(router.id) ?? event.eventTimeUs, event.eventTimeUs));
-        const oldest = owned.progress.oldestCreatedUs[router.id] ?? event.createdAtUs;
-        owned.progress.oldestCreatedUs[router.id] = Math.min(oldest, event.createdAtUs);
-      }
-      if (!hasKey && offset >= owned.progress.judged) {
-        rejected.push({ record, rejection: { reason: "KEY_NULL", detail: "no view's entity key has a value" } });
-      }
-    }
   }
 
   /** The store may have lost its last writes: every partition goes back by the rewind. */
