@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { FolderLock } from "./folder-lock.ts";
 import { layoutOf } from "./layout.ts";
 import { Narration } from "./narration.ts";
@@ -49,12 +49,20 @@ const program = new Command("npm start --")
   .option("--once", "end when the walkthrough is done, instead of leaving the platform up", false)
   .option("--fresh", "begin without the state that an earlier walkthrough left", false)
   .option("--all", "replay and predict all flights to the end of the data (half an hour and more)", false)
-  .option(
-    "--profile <name>",
-    "embedded: nothing but this process tree. redis-kafka: real Redis and Kafka on loopback",
-    "embedded",
+  .addOption(
+    new Option(
+      "--profile <name>",
+      "embedded: nothing but this process tree. redis-kafka: real Redis and Kafka on loopback",
+    )
+      .choices(["embedded", "redis-kafka"])
+      .default("embedded"),
   )
-  .option("--state <folder>", "where everything is kept", join(import.meta.dirname, "../../../.millrace"))
+  .addOption(
+    new Option("--state <folder>", "where everything is kept").default(
+      join(import.meta.dirname, "../../../.millrace"),
+      ".millrace in the repository",
+    ),
+  )
   .option("--port-offset <n>", "added to every default port", wholeNumber(0, 50_000), 0)
   .option("--predict-one-in <n>", "predict one flight in this many", wholeNumber(1, 100_000), 20)
   .option("--until <date>", "end the replay at the beginning of this day, such as 2001-02-12", dayOfReplay)

@@ -1,4 +1,3 @@
-import { compareParquet } from "@millrace/stats/parquet";
 import { Command } from "commander";
 import { collect } from "../column-argument.ts";
 import { printTable } from "../output.ts";
@@ -26,6 +25,8 @@ export const compareCommand = (): Command =>
     .option("--column <name>", "only this column; may be repeated", collect, [])
     .option("--json", "print JSON: column, test, value, pValue, threshold, verdict, error", false)
     .action(async ({ reference, current, test, column, json }: CompareOptions) => {
+      // Loaded when it is needed: a command that asks a service starts without a SQL engine.
+      const { compareParquet } = await import("@millrace/stats/parquet");
       const comparison = await compareParquet(reference, current, {
         ...(test.length > 0 && { tests: test }),
         ...(column.length > 0 && { columns: column }),

@@ -9,7 +9,6 @@ import {
   ListFeatureServicesResponseSchema,
   ListFeatureViewsResponseSchema,
 } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import { loadRepository } from "@millrace/feature-definition";
 import type { Command } from "commander";
 import { collect, columnsOf, microsecondsOf, timestampOf } from "../column-argument.ts";
 import { type ConnectionOptions, serviceCommand, withClient } from "../connection.ts";
@@ -61,8 +60,11 @@ const printChanges = (changes: readonly Change[]): void => {
   }
 };
 
+/** Loaded when it is needed: reading features needs no parser of definitions. */
+const load = async (folder: string) => (await import("@millrace/feature-definition")).loadRepository(folder);
+
 const plan = async (folder: string, options: ConnectionOptions): Promise<void> => {
-  const repository = await loadRepository(folder);
+  const repository = await load(folder);
   await withClient(FeatureService, options, async (client) =>
     printChanges((await client.plan({ repository })).changes),
   );
@@ -81,7 +83,7 @@ const gitRevision = (folder: string): string => {
 };
 
 const apply = async (folder: string, options: ConnectionOptions & { revision?: string }): Promise<void> => {
-  const repository = await loadRepository(folder);
+  const repository = await load(folder);
   await withClient(FeatureService, options, async (client) => {
     const { registryVersion } = await client.plan({ repository });
     const answer = await client.apply({

@@ -1,7 +1,10 @@
 import { ModelPackageSchema } from "@millrace/contracts/millrace/model/v1/model_package";
-import { openModelStore } from "@millrace/model-package";
+import type { ModelStore } from "@millrace/model-package";
 import { Command } from "commander";
 import { printMessage, printTable } from "../output.ts";
+
+/** Loaded when it is needed, like everything that only some commands use. */
+const open = async (url: string): Promise<ModelStore> => (await import("@millrace/model-package")).openModelStore(url);
 
 export const packageCommands = (): Command[] => {
   const root = new Command("package").description("looks at model packages in a layout or a registry");
@@ -11,7 +14,7 @@ export const packageCommands = (): Command[] => {
     .description("verifies a package and prints what it says of its model")
     .requiredOption(...store)
     .action(async (reference: string, options: { store: string }) => {
-      const opened = await openModelStore(options.store);
+      const opened = await open(options.store);
       try {
         printMessage(ModelPackageSchema, (await opened.pull(reference)).manifest);
       } finally {
@@ -23,7 +26,7 @@ export const packageCommands = (): Command[] => {
     .description("lists the tags of a repository")
     .requiredOption(...store)
     .action(async (repository: string, options: { store: string }) => {
-      const opened = await openModelStore(options.store);
+      const opened = await open(options.store);
       try {
         const tags = await opened.tags(repository);
         const digests = await Promise.all(tags.map((tag) => opened.resolve(`${repository}:${tag}`)));

@@ -1,5 +1,4 @@
 import { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import { writeTrainingSet } from "@millrace/feature-definition/duckdb";
 import { Command, Option } from "commander";
 
 interface TrainingSetOptions {
@@ -31,6 +30,8 @@ export const trainingSetCommand = (): Command =>
     .option("--data-root <folder>", "what the sources' paths are relative to; default: the repository's folder")
     .option("--event-time <column>", "the column of --entities that holds the time, UTC", "event_time")
     .action(async ({ repository, service, entities, asOf, out, dataRoot, eventTime }: TrainingSetOptions) => {
+      // Loaded when it is needed: a command that asks a service starts without a SQL engine.
+      const { writeTrainingSet } = await import("@millrace/feature-definition/duckdb");
       const written = await writeTrainingSet({
         repositoryFolder: repository,
         service,
