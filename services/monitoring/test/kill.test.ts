@@ -140,6 +140,7 @@ describe.each(backings)("monitoring that is killed in the middle of a window on 
         for (let counted = 0; counted < share * 6000; ) {
           const { models } = await client.getStatus({});
           counted = Number(models[0]?.predictions ?? 0n);
+          await new Promise((resolve) => setTimeout(resolve, 20));
         }
         close();
         expect(await process.end("SIGKILL")).toBe("SIGKILL");

@@ -1,5 +1,6 @@
 import type { MonitoringService } from "@millrace/contracts/millrace/monitoring/v1/monitoring_service";
 import type { Unary } from "@millrace/grpc";
+import { newestEventTimes } from "../alerts/automatic-judging.ts";
 import type { MonitoringRooms } from "../monitoring-rooms.ts";
 import { MonitorUnknownError } from "../monitors/monitor-unknown-error.ts";
 import { assembledWindows } from "../windows/list-windows.ts";
@@ -15,11 +16,15 @@ export const getStatus =
     if (model !== "" && !names.has(model)) throw new MonitorUnknownError("model", model);
     const unread = sumOf(states.map((state) => state?.deadLetters ?? {}));
     const labelsWithoutPrediction = states.reduce((sum, state) => sum + (state?.labelsWithoutPrediction ?? 0n), 0n);
+    const newest = newestEventTimes(states);
     const chosen = model === "" ? [...names].sort() : [model];
     const models = await Promise.all(
       chosen.map(async (name) => {
-        const windows = (await assembledWindows(rooms, name)).filter(({ counted }) => counted.slice === "");
-        const newest = windows.at(-1);
+        const newestUs = newest.get(name);
+        const rules = rooms.monitors.rulesOf(name);
+        const filter = newestUs === undefined ? {} : { fromUs: rules.calendar.windowOf(newestUs, rules.length).fromUs };
+        const windows = (await assembledWindows(rooms, name, filter)).filter(({ counted }) => counted.slice === "");
+        const newestWindow = windows.at(-1);
         const series = await rooms.judge.series(
           name,
           windows.map(({ counted }) => counted.packageDigest),
@@ -27,9 +32,9 @@ export const getStatus =
         const counts = states.map((state) => state?.models[name]);
         return {
           model: name,
-          packageDigest: newest?.counted.packageDigest ?? "",
-          monitor: rooms.monitors.rulesOf(name).monitor,
-          ...(newest === undefined ? {} : { newestWindow: newest.window }),
+          packageDigest: newestWindow?.counted.packageDigest ?? "",
+          monitor: rules.monitor,
+          ...(newestWindow === undefined ? {} : { newestWindow: newestWindow.window }),
           openAlerts: [...series.values()].flatMap(({ openAlerts }) =>
             openAlerts.flatMap(({ event }) => (event === undefined ? [] : [event])),
           ),
@@ -38,7 +43,9 @@ export const getStatus =
           deadLetters: sumOf(counts.map((each) => each?.deadLetters ?? {})),
           labelsWithoutPrediction,
           message:
-            newest === undefined ? "No prediction of this model was counted yet." : newest.counted.watched.message,
+            newestWindow === undefined
+              ? "No prediction of this model was counted yet."
+              : newestWindow.counted.watched.message,
         };
       }),
     );
