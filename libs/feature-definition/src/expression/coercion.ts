@@ -1,5 +1,5 @@
 import type { Scalar } from "../compiled.ts";
-import { ExpressionEvaluationError, ExpressionInvalidError } from "./expression-error.ts";
+import { ExpressionInvalidError } from "./expression-error.ts";
 import type { ExpressionType } from "./expression-type.ts";
 import type { Operation } from "./operation.ts";
 import { castOperation, parseDouble } from "./operations/cast.ts";
@@ -8,19 +8,16 @@ import type { Literal, TypedExpression } from "./typed-expression.ts";
 
 export const literal = (type: ExpressionType, value: Scalar): Literal => ({ kind: "literal", type, value });
 
-/** A call; where all arguments are literals its value, and null where a strict one has a literal null. */
+/**
+ * A call; where all arguments are literals its value, and null where a strict one has a literal null.
+ * @throws ExpressionEvaluationError if it has no value for these literals.
+ */
 export const call = (operation: Operation, parts: readonly TypedExpression[]): TypedExpression => {
   if (operation.strict && parts.some((part) => part.kind === "literal" && part.value === null)) {
     return literal(operation.gives, null);
   }
   const values = parts.map((part) => (part.kind === "literal" ? part.value : undefined));
-  if (values.every((value) => value !== undefined)) {
-    try {
-      return literal(operation.gives, operation.evaluate(...values));
-    } catch (error) {
-      if (!(error instanceof ExpressionEvaluationError)) throw error;
-    }
-  }
+  if (values.every((value) => value !== undefined)) return literal(operation.gives, operation.evaluate(...values));
   return { kind: "call", type: operation.gives, operation, arguments: parts };
 };
 

@@ -4,7 +4,7 @@ import { checkExpression } from "./check-expression.ts";
 import { call, coerce } from "./coercion.ts";
 import { duckDbSql } from "./duckdb-sql.ts";
 import { evaluator } from "./evaluator.ts";
-import { ExpressionInvalidError } from "./expression-error.ts";
+import { ExpressionEvaluationError, ExpressionInvalidError } from "./expression-error.ts";
 import { type ExpressionType, expressionType, valueType, valueTypeName } from "./expression-type.ts";
 import { castOperation } from "./operations/cast.ts";
 import { parseExpression } from "./parse-expression.ts";
@@ -24,8 +24,7 @@ export const compileExpression = (
   columns: readonly CompiledField[],
   expected?: ValueType,
 ): CompiledExpression => {
-  const checked = checkExpression(parseExpression(text), { text, columns });
-  const typed = expected === undefined ? known(checked, text) : assigned(checked, expressionType(expected), text);
+  const typed = typedExpression(text, columns, expected);
   const type = valueType(typed.type);
   if (type === undefined) {
     throw new ExpressionInvalidError(
@@ -34,6 +33,20 @@ export const compileExpression = (
     );
   }
   return compiled(text, typed, type);
+};
+
+const typedExpression = (
+  text: string,
+  columns: readonly CompiledField[],
+  expected: ValueType | undefined,
+): TypedExpression => {
+  try {
+    const checked = checkExpression(parseExpression(text), { text, columns });
+    return expected === undefined ? known(checked, text) : assigned(checked, expressionType(expected), text);
+  } catch (error) {
+    if (!(error instanceof ExpressionEvaluationError)) throw error;
+    throw new ExpressionInvalidError(text, `a part of it fails for every row: ${error.message.replace(/\.$/, "")}`);
+  }
 };
 
 /** The expression that is one column. */

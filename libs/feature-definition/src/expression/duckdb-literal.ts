@@ -21,14 +21,13 @@ export const duckDbLiteral = (value: Scalar, type: ExpressionType): string => {
 };
 
 /**
- * SQL that fails for the row on which it is evaluated. DuckDB's `error` counts as volatile, which TRY refuses; a text
- * that is no number fails as well, and is not volatile.
+ * SQL that fails for the row on which it is evaluated, and not before. DuckDB's `error` counts as volatile, which TRY
+ * refuses; a literal that cannot be cast fails at once, for all rows.
  */
-export const failing = (type: ExpressionType, message: string): string => {
+export const failing = (type: ExpressionType): string => {
   const target = duckDbType(type);
-  return target === "VARCHAR" || target === "BLOB"
-    ? `CAST(CAST(${quoteText(message)} AS BIGINT) AS VARCHAR)`
-    : `CAST(${quoteText(message)} AS ${target})`;
+  const failure = "sqrt(CAST(-1 AS DOUBLE))";
+  return target === "TIMESTAMP" ? `make_timestamp(CAST(${failure} AS BIGINT))` : `CAST(${failure} AS ${target})`;
 };
 
 const numberText = (value: number): string => {

@@ -1,6 +1,6 @@
 import { duckDbLiteral, quoteIdentifier } from "./duckdb-literal.ts";
 import { duckDbType } from "./expression-type.ts";
-import { type Conjunction, canFail, type TypedExpression } from "./typed-expression.ts";
+import { type Coalesce, type Conjunction, canFail, type TypedExpression } from "./typed-expression.ts";
 
 /**
  * An expression in DuckDB's dialect. A row without a result gives null for the whole expression, as the closures do:
@@ -8,12 +8,14 @@ import { type Conjunction, canFail, type TypedExpression } from "./typed-express
  * @param alias qualifies the columns.
  */
 export const duckDbSql = (expression: TypedExpression, alias?: string): string => {
-  const sql = partSql(expression, alias);
-  return canFail(expression) ? `TRY(${sql})` : sql;
+  const fails = canFail(expression);
+  const sql = partSql(expression, alias, fails);
+  return fails ? `TRY(${sql})` : sql;
 };
 
-const partSql = (expression: TypedExpression, alias: string | undefined): string => {
-  const sql = (part: TypedExpression): string => partSql(part, alias);
+/** @param tried whether it stands within a TRY. */
+const partSql = (expression: TypedExpression, alias: string | undefined, tried: boolean): string => {
+  const sql = (part: TypedExpression): string => partSql(part, alias, tried);
   switch (expression.kind) {
     case "literal":
       return duckDbLiteral(expression.value, expression.type);
@@ -27,13 +29,28 @@ const partSql = (expression: TypedExpression, alias: string | undefined): string
     case "or":
       return conjunctionSql(expression, sql);
     case "case": {
-      const branches = expression.branches.map(({ when, result }) => `WHEN ${sql(when)} THEN ${sql(result)}`);
+      const branches = expression.branches.map(
+        ({ when, result }) => `WHEN ${conditionSql(when, sql)} THEN ${sql(result)}`,
+      );
       return `CAST(CASE ${branches.join(" ")} ELSE ${sql(expression.otherwise)} END AS ${duckDbType(expression.type)})`;
     }
     case "coalesce":
-      return `COALESCE(${expression.arguments.map(sql).join(", ")})`;
+      return tried ? coalesceSql(expression, sql) : `COALESCE(${expression.arguments.map(sql).join(", ")})`;
   }
 };
+
+/** Within a TRY, DuckDB's own COALESCE gives random values when another part fails for some row: a CASE does not. */
+const coalesceSql = ({ arguments: parts, type }: Coalesce, sql: (part: TypedExpression) => string): string => {
+  const branches = parts.map(sql).map((part) => `WHEN ${part} IS NOT NULL THEN ${part}`);
+  return `CAST(CASE ${branches.join(" ")} END AS ${duckDbType(type)})`;
+};
+
+/**
+ * A condition of CASE. There DuckDB would give up an AND at its first null, though a later part may fail: IS TRUE makes it
+ * compute the whole condition first, as PostgreSQL does.
+ */
+const conditionSql = (condition: TypedExpression, sql: (part: TypedExpression) => string): string =>
+  canFail(condition) ? `(${sql(condition)}) IS TRUE` : sql(condition);
 
 /**
  * DuckDB evaluates all parts of a conjunction for all rows. A part that can fail is therefore guarded by what stands

@@ -11,13 +11,13 @@ export const arithmetic: readonly Operation[] = [
     fails: true,
     evaluate: (a, b) => (b === 0n ? fail("Division by zero") : checked(a / b)),
     sql: (a, b) =>
-      `CASE WHEN ${b} = 0 AND ${a} IS NOT NULL THEN ${failing("INT64", "division by zero")} WHEN ${b} = -1 THEN (-${a}) ELSE (${a} // ${b}) END`,
+      `CASE WHEN ${b} = 0 AND ${a} IS NOT NULL THEN ${failing("INT64")} WHEN ${b} = -1 THEN (-${a}) ELSE (${a} // ${b}) END`,
   }),
   operation("%", ["INT64", "INT64"], "INT64", {
     fails: true,
     evaluate: (a, b) => (b === 0n ? fail("Division by zero") : a % b),
     sql: (a, b) =>
-      `CASE WHEN ${b} = 0 AND ${a} IS NOT NULL THEN ${failing("INT64", "division by zero")} WHEN ${b} = -1 THEN (${a} & 0) ELSE (${a} % ${b}) END`,
+      `CASE WHEN ${b} = 0 AND ${a} IS NOT NULL THEN ${failing("INT64")} WHEN ${b} = -1 THEN (${a} & 0) ELSE (${a} % ${b}) END`,
   }),
   operation("-", ["INT64"], "INT64", { fails: true, evaluate: (a) => checked(-a), sql: (a) => `(-${a})` }),
   operation("+", ["INT64"], "INT64", { evaluate: (a) => a, sql: (a = "") => a }),
@@ -30,7 +30,7 @@ export const arithmetic: readonly Operation[] = [
     fails: true,
     evaluate: (a, b) => (b === 0 && !Number.isNaN(a) ? fail("Division by zero") : a / b),
     sql: (a, b) =>
-      `CASE WHEN ${b} = 0 AND NOT isnan(${a}) THEN ${failing("DOUBLE", "division by zero")} WHEN ${b} = 0 THEN (${a} + ${b}) ELSE (${a} / ${b}) END`,
+      `CASE WHEN ${b} = 0 AND NOT isnan(${a}) THEN ${failing("DOUBLE")} WHEN ${b} = 0 THEN (${a} + ${b}) ELSE (${a} / ${b}) END`,
   }),
   operation("-", ["DOUBLE"], "DOUBLE", { evaluate: (a) => -a, sql: (a) => `(-${a})` }),
   operation("+", ["DOUBLE"], "DOUBLE", { evaluate: (a) => a, sql: (a = "") => a }),

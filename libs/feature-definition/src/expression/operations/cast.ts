@@ -12,9 +12,20 @@ const castTo =
 const wholeNumber = /^\s*[+-]?[0-9]+\s*$/;
 const number = /^\s*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|inf|infinity|nan)\s*$/i;
 
-/** A cast of text that only takes what PostgreSQL takes; DuckDB would also take `1.5` as a whole number. */
-const fromText = (pattern: RegExp, type: "BIGINT" | "DOUBLE", gives: "INT64" | "DOUBLE") => (value: string) =>
-  `CASE WHEN ${value} IS NOT NULL AND NOT regexp_full_match(${value}, '${pattern.source.slice(1, -1)}'${pattern.ignoreCase ? ", 'i'" : ""}) THEN ${failing(gives, "not a number")} ELSE CAST(trim(${value}, E' \\t\\n\\r\\f\\v') AS ${type}) END`;
+const trimmed = (value: string): string => `trim(${value}, E' \\t\\n\\r\\f\\v')`;
+const matches = (value: string, pattern: RegExp): string =>
+  `regexp_full_match(${value}, '${pattern.source.slice(1, -1)}'${pattern.ignoreCase ? ", 'i'" : ""})`;
+
+/** DuckDB would also read `1.5` as a whole number. */
+const wholeFromText = (value = ""): string =>
+  `CASE WHEN ${value} IS NOT NULL AND NOT ${matches(value, wholeNumber)} THEN ${failing("INT64")} ELSE CAST(${trimmed(value)} AS BIGINT) END`;
+
+/** DuckDB reads `1e999` as infinite and `1e-999` as 0; PostgreSQL refuses both. */
+const doubleFromText = (value = ""): string => {
+  const cast = `CAST(${trimmed(value)} AS DOUBLE)`;
+  const lost = `(isinf(${cast}) AND NOT regexp_matches(${value}, '[iI]')) OR (${cast} = 0 AND regexp_matches(${value}, '^[^eE]*[1-9]'))`;
+  return `CASE WHEN ${value} IS NOT NULL AND NOT ${matches(value, number)} THEN ${failing("DOUBLE")} WHEN ${lost} THEN ${failing("DOUBLE")} ELSE ${cast} END`;
+};
 
 /** Explicit casts between the scalar types; those between equal types need none. */
 export const casts: readonly Operation[] = [
@@ -31,7 +42,7 @@ export const casts: readonly Operation[] = [
       return Number.isFinite(value) && !Number.isFinite(single) ? fail("FLOAT is out of range") : single;
     },
     sql: (value) =>
-      `CASE WHEN isfinite(${value}) AND abs(${value}) >= 3.4028235677973366e38 THEN ${failing("FLOAT", "out of range")} ELSE CAST(${value} AS FLOAT) END`,
+      `CASE WHEN isfinite(${value}) AND abs(${value}) >= 3.4028235677973366e38 THEN ${failing("FLOAT")} ELSE CAST(${value} AS FLOAT) END`,
   }),
   operation("::INT64", ["DOUBLE"], "INT64", {
     fails: true,
@@ -47,12 +58,12 @@ export const casts: readonly Operation[] = [
     fails: true,
     evaluate: (value) =>
       wholeNumber.test(value) ? checked(wholeFrom(value)) : fail(`${JSON.stringify(value)} is no INT64`),
-    sql: (value = "") => fromText(wholeNumber, "BIGINT", "INT64")(value),
+    sql: wholeFromText,
   }),
   operation("::DOUBLE", ["STRING"], "DOUBLE", {
     fails: true,
     evaluate: (value) => parseDouble(value) ?? fail(`${JSON.stringify(value)} is no DOUBLE`),
-    sql: (value = "") => fromText(number, "DOUBLE", "DOUBLE")(value),
+    sql: doubleFromText,
   }),
   operation("::STRING", ["INT64"], "STRING", { evaluate: String, sql: castTo("VARCHAR") }),
   operation("::STRING", ["BOOL"], "STRING", { evaluate: String, sql: castTo("VARCHAR") }),
@@ -69,7 +80,8 @@ export const parseDouble = (text: string): number | undefined => {
   if (/nan$/.test(word)) return Number.NaN;
   if (/inf(inity)?$/.test(word)) return word.startsWith("-") ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   const value = Number(word);
-  return Number.isFinite(value) ? value : undefined;
+  const isLost = !Number.isFinite(value) || (value === 0 && /^[^e]*[1-9]/.test(word));
+  return isLost ? undefined : value;
 };
 
 const wholeFrom = (text: string): bigint => BigInt(text.trim().replace(/^\+/, ""));

@@ -26,8 +26,7 @@ const guarded = (
   operation(name, ["DOUBLE"], "DOUBLE", {
     fails: true,
     evaluate: (value) => (refused(value) ? fail(`${name} has no result for ${value}`) : evaluate(value)),
-    sql: (value = "") =>
-      `CASE WHEN ${refusedSql(value)} THEN ${failing("DOUBLE", `${name}: out of range`)} ELSE ${sqlName}(${value}) END`,
+    sql: (value = "") => `CASE WHEN ${refusedSql(value)} THEN ${failing("DOUBLE")} ELSE ${sqlName}(${value}) END`,
   });
 
 const infinite = (value: number): boolean => value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY;
@@ -45,7 +44,7 @@ const outsideOneSql = (value: string): string => `(${value} < -1 OR (${value} > 
 
 /** Functions of double precision. Results may differ from another library's in the last digit. */
 export const mathematics: readonly Operation[] = [
-  unary("sign", (value) => (Number.isNaN(value) ? value : Math.sign(value)), "sign"),
+  unary("sign", (value) => (value > 0 ? 1 : value < 0 ? -1 : 0)),
   unary("ceil", Math.ceil),
   unary("ceiling", Math.ceil, "ceil"),
   unary("floor", Math.floor),
@@ -77,14 +76,14 @@ export const mathematics: readonly Operation[] = [
       fails: true,
       evaluate: power,
       sql: (base, exponent) =>
-        `CASE WHEN (${base} = 0 AND ${exponent} < 0) OR (${base} < 0 AND ${exponent} <> trunc(${exponent})) THEN ${failing("DOUBLE", "power: out of range")} ELSE pow(${base}, ${exponent}) END`,
+        `CASE WHEN (${base} = 0 AND ${exponent} < 0) OR (${base} < 0 AND ${exponent} <> trunc(${exponent})) THEN ${failing("DOUBLE")} ELSE pow(${base}, ${exponent}) END`,
     }),
   ),
   operation("mod", ["INT64", "INT64"], "INT64", {
     fails: true,
     evaluate: (a, b) => (b === 0n ? fail("Division by zero") : a % b),
     sql: (a, b) =>
-      `CASE WHEN ${b} = 0 AND ${a} IS NOT NULL THEN ${failing("INT64", "division by zero")} WHEN ${b} = -1 THEN (${a} & 0) ELSE ${infix("%")(a ?? "", b ?? "")} END`,
+      `CASE WHEN ${b} = 0 AND ${a} IS NOT NULL THEN ${failing("INT64")} WHEN ${b} = -1 THEN (${a} & 0) ELSE ${infix("%")(a ?? "", b ?? "")} END`,
   }),
 ];
 
