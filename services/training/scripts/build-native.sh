@@ -48,9 +48,34 @@ ln -sfn libtensorflow_framework.so.2 "$library/libtensorflow_framework.so"
 mkdir -p "$package/deps" "$package/lib/napi-v8"
 ln -sfn "../../../../$library" "$package/deps/lib"
 ln -sfn "../../../../$library/include" "$package/deps/include"
+
+# The binding lends the memory of JavaScript's arrays to TensorFlow, and gives it back from whichever thread of
+# TensorFlow lets go of a tensor last: now and then that corrupts the heap. Ours copies the array instead.
+sources=$folder/binding
+rm -rf "$sources"
+cp -R "$package/binding" "$sources"
+python3 - "$sources/tfjs_backend.cc" <<'PATCH'
+import sys
+
+path = sys.argv[1]
+with open(path) as file:
+    text = file.read()
+lends = """TF_AutoTensor tensor(TF_NewTensor(dtype, shape, shape_length, array_data,
+                                    byte_size, DeallocTensor, auto_ref));"""
+copies = """TF_AutoTensor tensor(
+      TF_AllocateTensor(dtype, shape, shape_length, byte_size));
+  memcpy(TF_TensorData(tensor.tensor), array_data, byte_size);
+  DeallocTensor(array_data, byte_size, auto_ref);
+  auto_ref = nullptr;"""
+if text.count(lends) != 1:
+    sys.exit("build-native.sh: the binding's source is not the one that this script knows")
+with open(path, "w") as file:
+    file.write(text.replace(lends, copies))
+PATCH
+
 g++ -O2 -std=c++17 -shared -fPIC -DNAPI_VERSION=8 \
   -Inode_modules/node-api-headers/include "-I$package/deps/include" "-I$package/.." \
-  "$package/binding/tfjs_backend.cc" "$package/binding/tfjs_binding.cc" \
+  "$sources/tfjs_backend.cc" "$sources/tfjs_binding.cc" \
   "-L$package/deps/lib" -ltensorflow -ltensorflow_framework '-Wl,-rpath,$ORIGIN/../../deps/lib' \
   -o "$package/lib/napi-v8/tfjs_binding.node"
 echo "built the native binding ($kind, TensorFlow $version)"
