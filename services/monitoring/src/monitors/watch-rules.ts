@@ -108,6 +108,9 @@ export const watchRules = (given: Monitor): WatchRules => {
         got: String(rule.hysteresis),
       });
   });
+  const webhook = given.actions?.webhook ?? "";
+  if (webhook !== "" && !/^https?:$/.test(URL.parse(webhook)?.protocol ?? ""))
+    violations.push({ field: "actions.webhook", expected: "an http or https URL", got: webhook });
   if (given.slices.length > MAX_SLICES)
     violations.push({ field: "slices", expected: `at most ${MAX_SLICES}`, got: String(given.slices.length) });
   if (violations.length > 0 || length === undefined) throw new MonitorInvalidError(violations);
