@@ -55,8 +55,13 @@ export function servedField(definitions: AppliedDefinitions, viewName: string, f
     description: described.find((known) => known.name === featureName)?.description ?? "",
     ...(range?.min === undefined ? {} : { min: range.min }),
     ...(range?.max === undefined ? {} : { max: range.max }),
+    neverNull: isCount(view, featureName),
   };
 }
+
+const isCount = (view: CompiledView, feature: string): boolean =>
+  view.kind === "aggregate" &&
+  view.aggregates.some(({ name, function: fn }) => name === feature && fn === AggregateFunction.COUNT);
 
 /** The names of a view's features, in order. */
 export function featureNames(view: CompiledView): string[] {
