@@ -52,10 +52,14 @@ export const requestColumn = (column: Column, path: string): ReadableColumn => {
   };
 };
 
-export const featureColumn = ({ name, values, statuses, eventTimesUs }: FeatureColumn): ReadableColumn => ({
+/** @param neverNull whether the values hold where nothing was found, as those of a COUNT do. */
+export const featureColumn = (
+  { name, values, statuses, eventTimesUs }: FeatureColumn,
+  neverNull: boolean,
+): ReadableColumn => ({
   name,
   values: values ?? ({ $typeName: "millrace.feature.v1.ColumnValues", values: { case: undefined } } as ColumnValues),
-  isNull: (row) => statuses[row] !== FeatureStatus.PRESENT,
+  isNull: (row) => !neverNull && statuses[row] !== FeatureStatus.PRESENT,
   status: (row) => (statuses[row] ?? FeatureStatus.FEATURE_STATUS_UNSPECIFIED) as FeatureStatus,
   eventTimeUs: (row) => {
     const timeUs = eventTimesUs[row];

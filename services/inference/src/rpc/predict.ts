@@ -76,7 +76,8 @@ const predictWith = async (parts: Predicting, served: ServedVersion, request: Pr
   parts.onFeatures?.("served", (performance.now() - askedMs) / 1000);
   const columns = new Map<string, ReadableColumn>();
   for (const column of requestColumns) columns.set(column.name, column);
-  for (const column of answer.features) columns.set(column.name, featureColumn(column));
+  const neverNull = new Set(binding.inputs.filter((input) => input.neverNull).map(({ feature }) => feature));
+  for (const column of answer.features) columns.set(column.name, featureColumn(column, neverNull.has(column.name)));
 
   const inputs = graphInputs(request.model, binding.inputs, served.inputs, columns, rows, onMissing === "REFUSE");
   const outputs = await runRows(served, inputs, rows, call);

@@ -114,6 +114,7 @@ const bindingOf = ({ spec, table, inputs, featureService, importance }: Manifest
         ...(field?.min === undefined ? {} : { min: field.min }),
         ...(field?.max === undefined ? {} : { max: field.max }),
         importance: importance.get(name) ?? 0,
+        neverNull: field?.neverNull ?? false,
       };
     }),
   });

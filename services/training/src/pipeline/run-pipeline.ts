@@ -64,7 +64,14 @@ export const runPipeline = async (
   });
 
   phase(RunPhase.FITTING_PREPARATION, `Learning from ${training.length} rows how each feature is prepared.`);
-  const inputs = fitPreparation(table.features, training, trainer);
+  // A feature can be missing when it is served though it never was in the dataset: an entity may be new.
+  const neverNull = new Set(featureService?.features.filter((field) => field.neverNull).map(({ name }) => name));
+  const inputs = fitPreparation(
+    table.features,
+    training,
+    trainer,
+    (name) => featureService !== undefined && !neverNull.has(name),
+  );
   const tensorflow = await openTensorflow(backends[trainer.backend]);
   report({ kind: "backend", text: describeBackend(tensorflow) });
 

@@ -13,6 +13,7 @@ const defaultMaxCategories = 1000;
  * booleans become one-hot. A feature's input has the feature's own type, but for whole numbers and booleans that were null
  * in some training row: their input is FP64, whose NaN is null.
  *
+ * @param mayBeNull whether a feature can be null when it is served, whatever the dataset holds.
  * @throws DatasetUnusableError naming the feature that nothing can be learned from: no value at all, or no
  * category that was seen often enough.
  */
@@ -20,23 +21,25 @@ export const fitPreparation = (
   features: readonly FeatureColumn[],
   rows: Uint32Array,
   trainer: TfjsTrainer,
+  mayBeNull: (feature: string) => boolean,
 ): NetworkInput[] => {
   const asked = new Map(trainer.preparation.map((preparation) => [preparation.feature, preparation]));
   return features.map((feature) => ({
     name: feature.name,
-    datatype: datatypeOf(feature),
+    datatype: datatypeOf(feature, mayBeNull(feature.name)),
     preparation: fit(feature, rows, asked.get(feature.name)),
   }));
 };
 
-const datatypeOf = ({ type, data }: FeatureColumn): InputDatatype => {
+/** Only floating point can say null, as NaN: whole numbers that may be null when they are served are read as doubles. */
+const datatypeOf = ({ type, data }: FeatureColumn, mayBeNull: boolean): InputDatatype => {
   switch (data.kind) {
     case "string":
       return "BYTES";
     case "integer":
-      return data.nulls === undefined ? "INT64" : "FP64";
+      return data.nulls === undefined && !mayBeNull ? "INT64" : "FP64";
     case "boolean":
-      return data.nulls === undefined ? "BOOL" : "FP64";
+      return data.nulls === undefined && !mayBeNull ? "BOOL" : "FP64";
     case "number":
       return type === ValueType.FLOAT ? "FP32" : "FP64";
   }

@@ -1,6 +1,5 @@
 import type { Prediction, ServedFeature } from "@millrace/contracts/millrace/event/v1/event";
 import type { Value } from "@millrace/contracts/millrace/feature/v1/column";
-import { FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
 import { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { openModelStore } from "@millrace/model-package";
 import {
@@ -109,7 +108,7 @@ export const compareWithOffline = async (
     for (const feature of prediction.features) {
       const column = offline.getChild(feature.name);
       const value: unknown = column?.get(index) ?? null;
-      const served = feature.status === FeatureStatus.PRESENT ? plain(feature.value) : null;
+      const served = feature.value === undefined ? null : plain(feature.value);
       if (!equal(served, value)) throw new SkewError(prediction.id, feature.name, served, value);
       compared++;
     }
@@ -145,7 +144,7 @@ const plain = (value: Value | undefined): string | number | bigint | boolean => 
 };
 
 const shown = (feature: ServedFeature): string => {
-  if (feature.status !== FeatureStatus.PRESENT) return "null";
+  if (feature.value === undefined) return "null";
   const value = plain(feature.value);
   return typeof value === "number" ? value.toFixed(3) : String(value);
 };
