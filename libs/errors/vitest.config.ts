@@ -1,6 +1,4 @@
 import { defineConfig } from "vitest/config";
+import { testSources } from "../../vitest.base.ts";
 
-// Vite resolves packages by itself, and reads no NODE_OPTIONS.
-const conditions = ["@millrace/source", "module", "node", "development|production"];
-
-export default defineConfig({ resolve: { conditions }, ssr: { resolve: { conditions } } });
+export default defineConfig(testSources);

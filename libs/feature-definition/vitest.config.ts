@@ -1,7 +1,4 @@
 import { defineConfig } from "vitest/config";
+import { testSources } from "../../vitest.base.ts";
 
-// Vite resolves packages by itself, and reads no NODE_OPTIONS.
-const conditions = ["@millrace/source", "module", "node", "development|production"];
-
-// biome-ignore lint/style/noDefaultExport: vitest reads the default export.
-export default defineConfig({ resolve: { conditions }, ssr: { resolve: { conditions } } });
+export default defineConfig(testSources);

@@ -1,9 +1,5 @@
-import { defineConfig } from "vitest/config";
-
-// Vite resolves packages by itself, and reads no NODE_OPTIONS.
-const conditions = ["@millrace/source", "module", "node", "development|production"];
+import { defineConfig, mergeConfig } from "vitest/config";
+import { testSources } from "../../vitest.base.ts";
 
 // A busy machine takes long over sockets; no test here is about time.
-const test = { testTimeout: 30_000 };
-
-export default defineConfig({ resolve: { conditions }, ssr: { resolve: { conditions } }, test });
+export default mergeConfig(testSources, defineConfig({ test: { testTimeout: 30_000 } }));

@@ -1,5 +1,4 @@
 import { defineConfig } from "vitest/config";
+import { testSources } from "../../vitest.base.ts";
 
-const conditions = ["@millrace/source", "module", "node"];
-
-export default defineConfig({ resolve: { conditions }, ssr: { resolve: { conditions } } });
+export default defineConfig(testSources);

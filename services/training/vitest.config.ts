@@ -1,10 +1,5 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, mergeConfig } from "vitest/config";
+import { testSources } from "../../vitest.base.ts";
 
-// Vite resolves packages by itself, and reads no NODE_OPTIONS.
-const conditions = ["@millrace/source", "module", "node", "development|production"];
-
-export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
-  test: { testTimeout: 120_000, hookTimeout: 60_000 },
-});
+// Tests start the service, and train.
+export default mergeConfig(testSources, defineConfig({ test: { testTimeout: 120_000, hookTimeout: 60_000 } }));

@@ -64,7 +64,7 @@ const program = new Command("npm start --")
     ),
   )
   .option("--port-offset <n>", "added to every default port", wholeNumber(0, 50_000), 0)
-  .option("--predict-one-in <n>", "predict one flight in this many", wholeNumber(1, 100_000), 20)
+  .option("--predict-one-in <n>", "predict one flight in this many", wholeNumber(1, 100_000), 30)
   .option("--until <date>", "end the replay at the beginning of this day, such as 2001-02-12", dayOfReplay)
   .action(async (options: Options) => {
     process.exitCode = await run(options);
