@@ -81,7 +81,7 @@ describe("a service that exits with its parent", () => {
         const { spawn } = require("node:child_process");
         const child = spawn(process.execPath, ["--conditions=@millrace/source", ${JSON.stringify(fixture)}, "--exit-with-parent"],
           { stdio: ["${stdin}", "pipe", "inherit"], env: {} });
-        child.stdout.on("data", (text) => String(text).includes("listens") && console.log(child.pid));`;
+        child.stdout.on("data", (text) => String(text).includes("listens") && console.log(String(child.pid)));`;
       const launcher = spawn(process.execPath, ["-e", launch], { stdio: ["ignore", "pipe", "ignore"] });
       const [output] = await once(launcher.stdout, "data");
       const pid = Number(String(output).trim());

@@ -78,7 +78,7 @@ const valuesOf = (
 /** Microseconds since 1970 of an instant in UTC; digits past the sixth decimal are cut. */
 export const microsecondsOf = (text: string): bigint => {
   const fraction = /\.(\d+)Z$/.exec(text)?.[1] ?? "";
-  const whole = Date.parse(text.replace(/\.\d+Z$/, "Z"));
+  const whole = instant.test(text) ? Date.parse(text.replace(/\.\d+Z$/, "Z")) : Number.NaN;
   if (Number.isNaN(whole)) throw new UsageError(`Expected an instant such as 2001-03-16T00:00:00Z, got ${text}.`);
   return BigInt(whole) * 1000n + BigInt(fraction.padEnd(6, "0").slice(0, 6) || "0");
 };

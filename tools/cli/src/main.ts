@@ -1,6 +1,6 @@
 import { MillraceError } from "@millrace/errors";
 import { RpcError } from "@millrace/grpc";
-import { Command } from "commander";
+import { Command, CommanderError } from "commander";
 import colors from "picocolors";
 import { compareCommand } from "./commands/compare.ts";
 import { featureCommands } from "./commands/features.ts";
@@ -27,6 +27,12 @@ for (const command of [
 ]) {
   program.addCommand(command);
 }
+// Commander would end the process by itself, with the exit code of a command that failed.
+const throwing = (command: Command): void => {
+  command.exitOverride();
+  for (const child of command.commands) throwing(child);
+};
+throwing(program);
 
 /** What went wrong, for a person: the sentence, then each field with what was expected and what came. */
 const explain = (error: unknown): string => {
@@ -45,6 +51,9 @@ const explain = (error: unknown): string => {
 try {
   await program.parseAsync();
 } catch (error) {
-  console.error(colors.red(explain(error)));
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    console.error(colors.red(explain(error)));
+    process.exitCode = error instanceof UsageError ? 2 : 1;
+  }
 }

@@ -129,6 +129,12 @@ describe("millrace", () => {
     expect(JSON.parse(stdout)).toMatchObject([{ column: "x", test: "wasserstein", verdict: "DRIFT" }]);
   });
 
+  test("ends with 2 where the command line is wrong", async () => {
+    for (const args of [["nonsense"], ["compare"], ["get-features"], ["sql", "s", "--as-of", "never"]]) {
+      expect((await millrace(...args)).code, args.join(" ")).toBe(2);
+    }
+  });
+
   test("says in one line that a service is not there", async () => {
     const { code, stderr } = await millrace("status", "--address", "127.0.0.1:1");
     expect(code).toBe(1);

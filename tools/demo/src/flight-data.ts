@@ -1,10 +1,18 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 
 const zonesFile = join(import.meta.dirname, "../flights/airport-time-zones.csv");
+
+/** The folder holds the data of another period, and stores were filled from it. */
+export class OtherPeriodError extends Error {
+  constructor(folder: string) {
+    super(`${folder} was prepared for another period. Use --fresh, or another --state.`);
+    this.name = "OtherPeriodError";
+  }
+}
 
 /** A path as a SQL string literal. */
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
@@ -28,6 +36,7 @@ export const prepareFlightData = async (folder: string, until: string): Promise<
   // Written last, so that a preparation that was cut off, or was made for a shorter time, is made again.
   const done = join(folder, `until-${until}`);
   if (existsSync(done)) return;
+  if (readdirSync(folder).some((name) => name.startsWith("until-"))) throw new OtherPeriodError(folder);
   const data = fileURLToPath(new URL("../data", import.meta.resolve("vega-datasets")));
   const instance = await DuckDBInstance.create(":memory:", { autoinstall_known_extensions: "false" });
   const connection = await instance.connect();

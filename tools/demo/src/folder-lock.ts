@@ -30,7 +30,7 @@ export class FolderLock {
     const file = join(folder, lockName);
     if (existsSync(file)) {
       const pid = Number(readFileSync(file, "utf8"));
-      if (pid !== process.pid && isAlive(pid)) {
+      if (pid > 0 && pid !== process.pid && isAlive(pid)) {
         throw new StateFolderError(
           `The state folder ${folder} is in use by process ${pid}. Stop it, or give another folder with --state.`,
         );

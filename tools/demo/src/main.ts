@@ -67,30 +67,46 @@ const program = new Command("npm start --")
   .option("--predict-one-in <n>", "predict one flight in this many", wholeNumber(1, 100_000), 30)
   .option("--until <date>", "end the replay at the beginning of this day, such as 2001-02-12", dayOfReplay)
   .action(async (options: Options) => {
-    process.exitCode = await run(options);
+    // What a stopped walkthrough still waits for is not waited for.
+    process.exit(await run(options));
   });
+
+/** Somebody pressed Ctrl-C, or asked the process to end. */
+class StopRequest extends Error {
+  constructor(signal: string) {
+    super(`Stopped by ${signal}.`);
+    this.name = "StopRequest";
+  }
+}
 
 const run = async (options: Options): Promise<number> => {
   const narration = new Narration(process.stdout);
   const stop = new AbortController();
-  const asked = Promise.withResolvers<void>();
+  const stopped = new Promise<never>((_, reject) => {
+    stop.signal.addEventListener("abort", () => reject(stop.signal.reason));
+  });
+  // Somebody waits for it only while the walkthrough runs.
+  stopped.catch(() => undefined);
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
-      stop.abort(new Error(`Stopped by ${name}.`));
-      asked.resolve();
+      // The second time there is no more patience: the services see that this process is gone.
+      if (stop.signal.aborted) process.exit(130);
+      stop.abort(new StopRequest(name));
     });
   }
   let lock: FolderLock | undefined;
   let platform: Platform | undefined;
   let backing: BackingServers | undefined;
+  let finished = false;
   try {
-    const folder = options.profile === "embedded" ? options.state : join(options.state, options.profile);
+    // Each profile has a state of its own: neither can clear or block the other's.
+    const folder = join(options.state, options.profile);
     mkdirSync(folder, { recursive: true });
     lock = await FolderLock.take(folder);
     if (options.fresh) lock.clearFolder();
     if (options.profile === "redis-kafka") {
       backing = await narration.step("backing servers", "real Redis and Kafka on loopback", () =>
-        startBacking(folder, narration),
+        startBacking(folder, options.fresh, narration),
       );
     }
     const layout = layoutOf(folder, backing);
@@ -106,7 +122,7 @@ const run = async (options: Options): Promise<number> => {
     });
     const started = platform;
     await narration.step("platform", "four services, each a process of its own, on loopback", async () => {
-      await started.start();
+      await Promise.race([started.start(), stopped]);
       for (const plan of plans) {
         narration.line(
           `${plan.name.padEnd(16)} grpc 127.0.0.1:${plan.grpcPort}  metrics http://127.0.0.1:${plan.metricsPort}/metrics  ${plan.purpose}`,
@@ -116,7 +132,7 @@ const run = async (options: Options): Promise<number> => {
         `stores: ${layout.onlineStoreUrl}, ${layout.eventLogUrl}, ${layout.modelStoreUrl}; logs in ${basename(layout.logFolder)}/`,
       );
     });
-    const summary = await walkthrough(
+    const work = walkthrough(
       platform,
       {
         layout,
@@ -126,23 +142,22 @@ const run = async (options: Options): Promise<number> => {
       },
       narration,
     );
+    const summary = await Promise.race([work, stopped]);
     tellSummary(summary, layout, narration);
     tellCommands(plans, layout, narration);
+    finished = true;
     if (!options.once) {
       narration.line("");
       narration.line("The platform stays up. Ctrl-C stops it.");
-      await asked.promise;
+      await stopped;
     }
     return 0;
   } catch (error) {
-    if (stop.signal.aborted && error === stop.signal.reason) {
-      narration.line(error instanceof Error ? error.message : String(error));
-    } else {
-      narration.warn(
-        error instanceof Error ? `${error.name === "Error" ? "" : `${error.name}: `}${error.message}` : String(error),
-      );
-      if (process.env.MILLRACE_DEBUG !== undefined) console.error(error);
+    if (error instanceof StopRequest) {
+      narration.line(error.message);
+      return finished ? 0 : 130;
     }
+    narration.warn(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
     return 1;
   } finally {
     for (const complaint of (await platform?.stop()) ?? []) narration.warn(complaint);

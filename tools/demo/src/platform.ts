@@ -113,7 +113,7 @@ export class Platform {
     try {
       return spawn(process.execPath, ["--conditions=@millrace/source", plan.main], {
         env: {
-          ...process.env,
+          ...foreignEnvironment(),
           ...plan.environment,
           MILLRACE_GRPC_PORT: String(plan.grpcPort),
           MILLRACE_METRICS_PORT: String(plan.metricsPort),
@@ -181,6 +181,10 @@ export class Platform {
     return lines[0] ?? "it said nothing";
   }
 }
+
+/** The environment without settings of millrace: a service takes those of its plan, and refuses those it does not know. */
+const foreignEnvironment = (): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("MILLRACE_")));
 
 const refuseBusyPort = async (service: string, port: number): Promise<void> => {
   const probe = createServer();

@@ -17,11 +17,13 @@ export class BackingMissingError extends Error {
 }
 
 /** Starts real Redis and Kafka on loopback. With MILLRACE_REDIS_URL and MILLRACE_KAFKA_URL set, those are used instead. */
-export const startBacking = async (folder: string, narration: Narration): Promise<BackingServers> => {
+export const startBacking = async (folder: string, fresh: boolean, narration: Narration): Promise<BackingServers> => {
   const { MILLRACE_REDIS_URL: redisUrl, MILLRACE_KAFKA_URL: kafkaUrl } = process.env;
-  delete process.env.MILLRACE_REDIS_URL;
-  delete process.env.MILLRACE_KAFKA_URL;
+  if ((redisUrl === undefined) !== (kafkaUrl === undefined)) {
+    throw new BackingMissingError("MILLRACE_REDIS_URL and MILLRACE_KAFKA_URL have to be set together");
+  }
   if (redisUrl !== undefined && kafkaUrl !== undefined) {
+    if (fresh) throw new BackingMissingError("--fresh does not clear servers that are not the walkthrough's own");
     narration.line("Redis and Kafka are used by the URLs in MILLRACE_REDIS_URL and MILLRACE_KAFKA_URL.");
     return { redisUrl, kafkaUrl, stop: async () => undefined };
   }
@@ -29,11 +31,11 @@ export const startBacking = async (folder: string, narration: Narration): Promis
     const answer = available(name);
     if (answer !== true) throw new BackingMissingError(answer);
   }
-  // Ports of an earlier start are in Kafka's metadata only as listeners, which each start writes anew.
-  const [redis, kafka] = await Promise.all([
-    startRedis({ folder: join(folder, "redis"), appendfsync: "everysec" }),
-    startKafka({ folder: join(folder, "kafka") }),
-  ]);
+  const redis = await startRedis({ folder: join(folder, "redis"), appendfsync: "everysec" });
+  const kafka = await startKafka({ folder: join(folder, "kafka") }).catch(async (error: unknown) => {
+    await redis.stop();
+    throw error;
+  });
   narration.line(`${redis.url}  ${kafka.url}`);
   return {
     redisUrl: redis.url,

@@ -12,7 +12,7 @@ import type { Platform } from "./platform.ts";
 import { type ReplayTotals, replay } from "./replay/replay.ts";
 import { applyDefinitions, materializeHistory } from "./steps/apply-definitions.ts";
 import { type Clients, clientsOf } from "./steps/clients.ts";
-import { deploy, shortHash } from "./steps/deploy.ts";
+import { deploy } from "./steps/deploy.ts";
 import { tellRun, train, watch } from "./steps/train.ts";
 import { compareWithOffline, walkBack } from "./steps/walk-back.ts";
 import { applyMonitor, tellWeek } from "./steps/watch-weeks.ts";
@@ -68,15 +68,16 @@ export const walkthrough = async (
   const log = await openEventLog(layout.eventLogUrl);
   try {
     await log.ensureTopic("arrivals", lanes);
-    await narration.step("apply", "features are defined once, in YAML, and mean the same everywhere", () =>
-      applyDefinitions(clients, join(flights, "features"), narration),
+    const definitionsHash = await narration.step(
+      "apply",
+      "features are defined once, in YAML, and mean the same everywhere",
+      () => applyDefinitions(clients, join(flights, "features"), narration),
     );
     const run = await narration.step(
       "train",
       "a point-in-time training set of January, a small network, gates, a package",
       async () => {
-        const key = `walkthrough-${shortHash(layout.stateFolder)}`;
-        const finished = await train(clients, join(flights, "training.yaml"), key, narration);
+        const finished = await train(clients, join(flights, "training.yaml"), definitionsHash, narration);
         tellRun(finished, narration);
         return finished;
       },
@@ -179,7 +180,7 @@ const tellRetraining = async (clients: Clients, narration: Narration): Promise<b
   const finished = await watch(clients, run.id, narration);
   if (finished.state === RunState.SUCCEEDED || finished.state === RunState.REJECTED) tellRun(finished, narration);
   if (finished.error !== undefined) narration.warn(`${finished.error.reason}: ${finished.error.message}`);
-  return true;
+  return finished.state === RunState.SUCCEEDED || finished.state === RunState.REJECTED;
 };
 
 const walkBackOne = async (clients: Clients, log: EventLog, layout: Layout, narration: Narration): Promise<number> => {
@@ -194,23 +195,23 @@ const walkBackOne = async (clients: Clients, log: EventLog, layout: Layout, narr
   return compared;
 };
 
-/** Predictions from before the break, evenly over the log. */
+/** Predictions from before the break, evenly over the flights. One that was logged twice counts once. */
 const samplePredictions = async (log: EventLog): Promise<Prediction[]> => {
   const topic = "predictions";
-  const chosen: Prediction[] = [];
-  const bounds = await log.bounds(topic);
-  const total = bounds.reduce((sum, { first, end }) => sum + Number(end - first), 0);
-  const oneIn = Math.max(1, Math.floor(total / offlineSample));
-  for (const { partition, first } of bounds) {
+  const byId = new Map<string, Prediction>();
+  for (const { partition, first } of await log.bounds(topic)) {
     for await (const { records } of log.read(topic, { partition, offset: first })) {
-      for (const record of records) {
-        if (record.value === null || Number(record.offset) % oneIn !== 0) continue;
-        const prediction = fromBinary(PredictionSchema, record.value);
-        if (Number(prediction.eventTime?.seconds ?? 0n) * 1_000_000 < story.breakFromUs) chosen.push(prediction);
+      for (const { value } of records) {
+        if (value === null) continue;
+        const prediction = fromBinary(PredictionSchema, value);
+        if (Number(prediction.eventTime?.seconds ?? 0n) * 1_000_000 < story.breakFromUs)
+          byId.set(prediction.id, prediction);
       }
     }
   }
-  return chosen.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const all = [...byId.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const oneIn = Math.max(1, Math.ceil(all.length / offlineSample));
+  return all.filter((_, index) => index % oneIn === 0);
 };
 
 const weekFigures = ({ from, rows, columns, measures, alerts }: Window): WeekFigures => ({

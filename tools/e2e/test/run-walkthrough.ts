@@ -48,7 +48,7 @@ export class Walkthrough {
   }
 
   get stateFolder(): string {
-    return this.#run.profile === "embedded" ? this.#run.folder : join(this.#run.folder, this.#run.profile);
+    return join(this.#run.folder, this.#run.profile);
   }
 
   /** Waits until the replay has finished this many days. */

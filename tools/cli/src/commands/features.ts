@@ -9,10 +9,11 @@ import {
   ListFeatureServicesResponseSchema,
   ListFeatureViewsResponseSchema,
 } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { collect, columnsOf, microsecondsOf, timestampOf } from "../column-argument.ts";
 import { type ConnectionOptions, serviceCommand, withClient } from "../connection.ts";
 import { endProgress, enumName, printMessage, printTable, showProgress, timeText } from "../output.ts";
+import { UsageError } from "../usage-error.ts";
 
 const service = "feature-serving";
 const command = (usage: string, description: string): Command => serviceCommand(service, usage, description);
@@ -42,7 +43,9 @@ export const featureCommands = (): Command[] => [
     .option("--json", "print protobuf JSON", false)
     .action(listServices),
   command("sql <service>", "prints the SQL that computes a feature service offline")
-    .option("--as-of <time>", "EVENT_TIME or KNOWN_AT", "EVENT_TIME")
+    .addOption(
+      new Option("--as-of <time>", "when a fact counts").choices(["EVENT_TIME", "KNOWN_AT"]).default("EVENT_TIME"),
+    )
     .action(sql),
 ];
 
@@ -125,6 +128,9 @@ interface GetFeaturesOptions extends ConnectionOptions {
 }
 
 const getFeatures = async (features: string[], options: GetFeaturesOptions): Promise<void> => {
+  if (features.length > 0 === (options.service !== undefined)) {
+    throw new UsageError("get-features expects either features or --service.");
+  }
   await withClient(FeatureService, options, async (client) => {
     const answer = await client.getFeatures({
       selection:

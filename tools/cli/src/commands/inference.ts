@@ -17,6 +17,7 @@ import { parse, stringify } from "yaml";
 import { collect, columnsOf, microsecondsOf } from "../column-argument.ts";
 import { type ConnectionOptions, serviceCommand, withClient } from "../connection.ts";
 import { endProgress, enumName, printMessage, printTable, showProgress } from "../output.ts";
+import { UsageError } from "../usage-error.ts";
 
 const command = (usage: string, description: string): Command => serviceCommand("inference", usage, description);
 
@@ -58,6 +59,8 @@ const deploy = async (
   reference: string,
   options: ConnectionOptions & { file: string; timeout: string },
 ): Promise<void> => {
+  const timeoutMs = Number(options.timeout) * 1000;
+  if (!(timeoutMs > 0)) throw new UsageError(`--timeout expects a number of seconds, got ${options.timeout}.`);
   const declaration = readDeclaration(options.file);
   const present = declaration.deployments.find((deployment) => deployment.model === model);
   const newest = present?.versions.reduce((most, { version }) => (version > most ? version : most), 0n) ?? 0n;
@@ -77,7 +80,7 @@ const deploy = async (
     if (finding !== undefined) throw new Error(`${finding.field}: ${finding.reason}: ${finding.message}`);
     await writeFile(`${options.file}.part`, stringify({ deployments }));
     await rename(`${options.file}.part`, options.file);
-    for await (const answer of client.watchStatus({ model }, { timeoutMs: Number(options.timeout) * 1000 })) {
+    for await (const answer of client.watchStatus({ model }, { timeoutMs })) {
       const status = answer.deployments
         .flatMap((deployment) => deployment.versions)
         .find((one) => one.version === version);
@@ -89,6 +92,7 @@ const deploy = async (
       console.log(`${model} version ${version} serves ${status.digest}`);
       return;
     }
+    throw new Error(`${model} version ${version} was not in force when the service stopped telling.`);
   });
 };
 

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import type { AlertEvent } from "@millrace/contracts/millrace/event/v1/event";
 import { MonitorSchema } from "@millrace/contracts/millrace/monitoring/v1/monitor";
 import {
   GetPredictionResponseSchema,
@@ -116,17 +117,21 @@ const report = async (model: string, options: PeriodOptions & { out?: string }):
   });
 };
 
+const alertText = ({ windowFrom, state, kind, summary }: AlertEvent): string =>
+  `${timeText(windowFrom)} ${state} ${kind}: ${summary}`;
+
 const alerts = async (model: string | undefined, options: ConnectionOptions & { follow: boolean }): Promise<void> => {
   await withClient(MonitoringService, options, async (client) => {
     if (!options.follow) {
-      const { windows: all } = await client.listWindows({ model: model ?? "" });
-      for (const alert of all.flatMap((window) => window.alerts))
-        console.log(`${timeText(alert.windowFrom)} ${alert.state} ${alert.kind}: ${alert.summary}`);
+      const models = model === undefined ? (await client.getStatus({})).models.map((one) => one.model) : [model];
+      for (const name of models) {
+        const { windows: all } = await client.listWindows({ model: name });
+        for (const alert of all.flatMap((window) => window.alerts)) console.log(alertText(alert));
+      }
       return;
     }
     for await (const { alert } of client.watchAlerts({ model: model ?? "" })) {
-      if (alert !== undefined)
-        console.log(`${timeText(alert.windowFrom)} ${alert.state} ${alert.kind}: ${alert.summary}`);
+      if (alert !== undefined) console.log(alertText(alert));
     }
   });
 };

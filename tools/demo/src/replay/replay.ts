@@ -38,7 +38,18 @@ export interface ReplayTotals {
   labels: number;
 }
 
+/** The replay was begun with other flights: going on would leave gaps. */
+export class ReplayDiffersError extends Error {
+  constructor(begun: number, asked: number) {
+    super(
+      `The replay in this state folder predicts one flight in ${begun}, and not in ${asked}: use --predict-one-in ${begun}, --fresh, or another --state.`,
+    );
+    this.name = "ReplayDiffersError";
+  }
+}
+
 interface Progress extends ReplayTotals {
+  readonly predictOneIn: number;
   readonly doneUntilUs: number;
   /** The end of each partition when everything before `doneUntilUs` was appended. */
   readonly ends: readonly number[];
@@ -78,10 +89,14 @@ export const replay = async (services: ReplayServices, options: ReplayOptions): 
   let progress = readProgress(options.progressFile) ?? {
     doneUntilUs: story.replayFromUs,
     ends: await endsOf(services.log),
+    predictOneIn: options.predictOneIn,
     arrivals: 0,
     predictions: 0,
     labels: 0,
   };
+  if (progress.predictOneIn !== options.predictOneIn) {
+    throw new ReplayDiffersError(progress.predictOneIn, options.predictOneIn);
+  }
   writeProgress(options.progressFile, progress);
   try {
     while (progress.doneUntilUs < options.toUs) {
@@ -91,9 +106,9 @@ export const replay = async (services: ReplayServices, options: ReplayOptions): 
       const byLane: TimelineEvent[][] = lanes.map(() => []);
       for (const event of events) byLane[laneOf(event.airport, lanes.length)]?.push(event);
       const ends = await endsOf(services.log);
-      await Promise.all(
+      await allOrNone(options.signal, (signal) =>
         lanes.map((lane, index) =>
-          lane.replay(byLane[index] ?? [], (ends[index] ?? 0) - (progress.ends[index] ?? 0), options.signal),
+          lane.replay(byLane[index] ?? [], (ends[index] ?? 0) - (progress.ends[index] ?? 0), signal),
         ),
       );
       const labels = await recordLabels(services.monitoring, events);
@@ -107,6 +122,7 @@ export const replay = async (services: ReplayServices, options: ReplayOptions): 
       progress = {
         doneUntilUs: toUs,
         ends: await endsOf(services.log),
+        predictOneIn: options.predictOneIn,
         arrivals: progress.arrivals + day.arrivals,
         predictions: progress.predictions + day.predictions,
         labels: progress.labels + day.labels,
@@ -118,6 +134,18 @@ export const replay = async (services: ReplayServices, options: ReplayOptions): 
   } finally {
     timeline.close();
   }
+};
+
+/** Runs lanes side by side. When one fails the others stop too, and are waited for, before its error is thrown. */
+const allOrNone = async (
+  signal: AbortSignal,
+  start: (signal: AbortSignal) => readonly Promise<void>[],
+): Promise<void> => {
+  const own = new AbortController();
+  const lanes = start(AbortSignal.any([signal, own.signal]));
+  for (const lane of lanes) lane.catch((error: unknown) => own.abort(error));
+  await Promise.allSettled(lanes);
+  await Promise.all(lanes);
 };
 
 /** Weeks begin on Monday; the replay does too. A whole week is counted from its end. */

@@ -13,5 +13,6 @@ export const whileAway = <T>(call: () => Promise<T>): Promise<T> =>
     factor: 1,
     minTimeout: 500,
     maxTimeout: 500,
+    maxRetryTime: 120_000,
     shouldRetry: ({ error }) => error instanceof RpcError && transient.has(error.code),
   });

@@ -21,8 +21,12 @@ const gitRevision = async (folder: string): Promise<string> => {
   }
 };
 
-/** Plans and applies the feature repository, then loads the history that serving needs to begin with. */
-export const applyDefinitions = async ({ features }: Clients, folder: string, narration: Narration): Promise<void> => {
+/** Plans and applies the feature repository. @returns the hash of its definitions. */
+export const applyDefinitions = async (
+  { features }: Clients,
+  folder: string,
+  narration: Narration,
+): Promise<string> => {
   const repository = await loadRepository(folder);
   const plan = await features.plan({ repository });
   if (plan.changes.length === 0) narration.line("Nothing to change: these definitions are in force.");
@@ -39,6 +43,7 @@ export const applyDefinitions = async ({ features }: Clients, folder: string, na
     expectedRegistryVersion: plan.registryVersion,
   });
   narration.line(`Registry version ${applied.registryVersion}, definitions ${applied.definitionsHash.slice(0, 12)}.`);
+  return applied.definitionsHash;
 };
 
 /** Fills the online store with what happened before the replay begins. */

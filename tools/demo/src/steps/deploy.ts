@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { rename, writeFile } from "node:fs/promises";
 import { type VersionStatus, VersionStatus_State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
@@ -57,6 +56,3 @@ export const deploy = async (
   }
   throw new Error(`${model} was not in force within a minute.`);
 };
-
-/** A short name of some text, for ids. */
-export const shortHash = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 12);

@@ -38,7 +38,7 @@ export const tellCommands = (plans: readonly ServicePlan[], layout: Layout, narr
       "feature-serving",
       "millrace.feature.v1.FeatureService/GetFeatures",
       '{"references":{"features":["airport_profile.*","airport_delays.arrivals_24h"]},"entities":[{"name":"airport","values":{"strings":{"values":["ATL","ORD"]}}}]}',
-      `get-features airport_profile.* --entity airport=ATL --address ${address("feature-serving")}`,
+      `get-features 'airport_profile.*' --entity airport=ATL --address ${address("feature-serving")}`,
     ],
     [
       "training",

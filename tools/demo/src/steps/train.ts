@@ -4,7 +4,9 @@ import { type Run, RunPhase, RunState } from "@millrace/contracts/millrace/train
 import { TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { parse } from "yaml";
 import type { Narration } from "../narration.ts";
+import { whileAway } from "../replay/retry.ts";
 import type { Clients } from "./clients.ts";
+import { shortHash } from "./short-hash.ts";
 
 /** The run did not leave a package that may be served. */
 export class RunUnsuccessfulError extends Error {
@@ -25,53 +27,59 @@ const phaseName = nameOf(RunPhase);
 
 const over = new Set<RunState>([RunState.SUCCEEDED, RunState.REJECTED, RunState.FAILED, RunState.CANCELLED]);
 
-/** Starts the run of a spec file and shows it until it is over. A spec that was run before, on the same data, is not run again. */
+/**
+ * Starts the run of a spec file and shows it until it is over. What was run before, by the same spec on the same
+ * definitions, is not run again, unless it failed.
+ */
 export const train = async (
   { training }: Clients,
   specFile: string,
-  idempotencyKey: string,
+  definitionsHash: string,
   narration: Narration,
 ): Promise<Run> => {
-  const spec = fromJson(TrainingSpecSchema, parse(await readFile(specFile, "utf8")) as JsonValue);
-  const { run: started } = await training.startRun({ spec, idempotencyKey, requestedBy: "the flights walkthrough" });
-  if (started === undefined) throw new Error("StartRun answered without a run.");
-  if (over.has(started.state)) narration.line(`Run ${started.id} was made before: ${stateName(started.state)}.`);
-  const run = await watch({ training }, started.id, narration);
-  if (run.state !== RunState.SUCCEEDED) throw new RunUnsuccessfulError(run);
-  return run;
+  const text = await readFile(specFile, "utf8");
+  const spec = fromJson(TrainingSpecSchema, parse(text) as JsonValue);
+  let idempotencyKey = `walkthrough-${shortHash(text + definitionsHash)}`;
+  for (;;) {
+    const { run: started } = await whileAway(() =>
+      training.startRun({ spec, idempotencyKey, requestedBy: "the flights walkthrough" }),
+    );
+    if (started === undefined) throw new Error("StartRun answered without a run.");
+    if (over.has(started.state)) narration.line(`Run ${started.id} was made before: ${stateName(started.state)}.`);
+    if (started.state === RunState.FAILED || started.state === RunState.CANCELLED) {
+      idempotencyKey = `${idempotencyKey}-${shortHash(started.id)}`;
+      continue;
+    }
+    const run = await watch({ training }, started.id, narration);
+    if (run.state !== RunState.SUCCEEDED) throw new RunUnsuccessfulError(run);
+    return run;
+  }
 };
 
-/** Shows a run until it is over. */
-export const watch = async (
-  { training }: Pick<Clients, "training">,
-  id: string,
-  narration: Narration,
-): Promise<Run> => {
-  let last: Run | undefined;
+/** Shows a run until it is over. A service that dies on the way is started again, and its run goes on; so does this. */
+export const watch = ({ training }: Pick<Clients, "training">, id: string, narration: Narration): Promise<Run> => {
   let shownEpochs = 0;
-  for await (const { run } of training.watchRun({ id }, { timeoutMs: 1_800_000 })) {
-    if (run === undefined) continue;
-    last = run;
+  const show = (run: Run): void => {
     for (const epoch of run.epochs.slice(shownEpochs)) {
       narration.line(
         `epoch ${String(epoch.epoch).padStart(2)}  loss ${epoch.trainingLoss.toFixed(4)}  validation ${epoch.validationLoss.toFixed(4)}  ${epoch.seconds.toFixed(1)} s`,
       );
     }
-    shownEpochs = run.epochs.length;
-    const progress = run.progress;
-    if (progress !== undefined && !over.has(run.state)) {
-      const left = progress.secondsLeft > 0 ? `, ${Math.ceil(progress.secondsLeft)} s left` : "";
-      const rows =
-        progress.totalRows > 0n
-          ? `, ${progress.rows} of ${progress.totalRows} rows`
-          : progress.rows > 0n
-            ? `, ${progress.rows} rows`
-            : "";
-      narration.progress(`${phaseName(run.phase)}${rows}${left}`);
+    shownEpochs = Math.max(shownEpochs, run.epochs.length);
+    if (over.has(run.state) || run.progress === undefined) return;
+    const { rows, totalRows, secondsLeft } = run.progress;
+    const done = rows === 0n ? "" : totalRows === 0n ? `, ${rows} rows` : `, ${rows} of ${totalRows} rows`;
+    const left = secondsLeft > 0 ? `, ${Math.ceil(secondsLeft)} s left` : "";
+    narration.progress(`${phaseName(run.phase)}${done}${left}`);
+  };
+  return whileAway(async () => {
+    for await (const { run } of training.watchRun({ id }, { timeoutMs: 1_800_000 })) {
+      if (run === undefined) continue;
+      show(run);
+      if (over.has(run.state)) return run;
     }
-  }
-  if (last === undefined) throw new Error(`WatchRun of ${id} ended without a run.`);
-  return last;
+    throw new Error(`The service stopped telling of run ${id} before it was over.`);
+  });
 };
 
 /** What a run left, in a few lines. */
