@@ -21,7 +21,7 @@ const millrace = async (...args: string[]): Promise<Outcome> => {
     return {
       code: 0,
       ...(await run(process.execPath, ["--conditions=@millrace/source", bin, ...args], {
-        env: { ...process.env, NO_COLOR: "1" },
+        env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
       })),
     };
   } catch (error) {

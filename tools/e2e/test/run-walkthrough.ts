@@ -32,7 +32,7 @@ export class Walkthrough {
         ...["--state", run.folder, "--port-offset", String(run.portOffset), "--profile", run.profile],
         ...["--until", run.until, "--predict-one-in", String(run.predictOneIn)],
       ],
-      { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1" } },
+      { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined } },
     );
     this.#child.stdout?.on("data", (data: Buffer) => {
       this.#output += data.toString();
@@ -88,8 +88,10 @@ export class Walkthrough {
     return JSON.parse(readFileSync(join(this.stateFolder, "summary.json"), "utf8")) as Summary;
   }
 
-  kill(): void {
+  /** Stops the walkthrough where it is still running, and waits for its end. */
+  async stop(): Promise<void> {
     this.#child.kill("SIGTERM");
+    await this.#exit;
   }
 }
 

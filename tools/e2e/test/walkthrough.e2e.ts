@@ -59,13 +59,18 @@ const withServicesKilled = async (profile: WalkthroughRun["profile"]): Promise<S
     }
     return await walkthrough.summary();
   } finally {
-    walkthrough.kill();
+    await walkthrough.stop();
   }
 };
 
 describe("the walkthrough", () => {
   test("on embedded stores predicts, counts and finds served values equal to offline ones", async () => {
-    undisturbed = await start({}).summary();
+    const walkthrough = start({});
+    try {
+      undisturbed = await walkthrough.summary();
+    } finally {
+      await walkthrough.stop();
+    }
     expect(undisturbed.totals.predictions).toBeGreaterThan(500);
     expect(undisturbed.weeks[0]?.rows).toBeGreaterThan(500);
     expect(undisturbed.weeks.reduce((sum, { rows }) => sum + rows, 0)).toBe(undisturbed.totals.predictions);
