@@ -158,6 +158,13 @@ describe("a repository with mistakes is refused with file, path and reason:", ()
     ["a service that names no feature", "push_back.hour]", "push_back.hours]", "featureServices[0].features[2]"],
     ["a feature twice", "push_back.hour]", "last_arrival.late]", "featureServices[0].features"],
     ["a name twice", "name: last_arrival", "name: airport_delays", "featureViews[1].name"],
+    ["a format that is not read yet", "format: JSON", "format: AVRO", "sources[0].stream.format"],
+    [
+      "a cut that nothing keeps yet",
+      "createdAt: received_at",
+      "createdAt: received_at\n    completeUpTo: {column: received_at, lag: 1d}",
+      "sources[0].completeUpTo",
+    ],
     ["YAML that is none", "entities:", "entities: [", ""],
   ])("%s", async (_, from, to, path) => {
     expect(good).toContain(from);

@@ -1,5 +1,10 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
-import type { Entity, Field, Source } from "@millrace/contracts/millrace/feature/v1/feature_repository";
+import {
+  type Entity,
+  type Field,
+  type Source,
+  StreamSource_Format,
+} from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { CompiledEntity, CompiledField, CompiledSource } from "./compiled.ts";
 import { placeOf } from "./definition-origin.ts";
 import { parseDurationUs } from "./duration.ts";
@@ -53,9 +58,7 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
     };
     requireTime("eventTime", source.eventTime);
     if (source.createdAt !== "") requireTime("createdAt", source.createdAt);
-    if (source.completeUpTo !== undefined && source.completeUpTo.column !== "") {
-      requireTime("completeUpTo.column", source.completeUpTo.column);
-    }
+    refuseUnread(source, place, problems);
     if (source.batch === undefined && source.stream === undefined) {
       problems.add(place, "batch, stream, or both", "neither");
     }
@@ -79,6 +82,20 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
   return compiled;
 };
 
+/** What the contract has and nothing reads yet is refused: a declaration without an effect would be believed. */
+const refuseUnread = (source: Source, place: string, problems: Problems): void => {
+  if (source.completeUpTo !== undefined) {
+    problems.add(`${place}.completeUpTo`, "none, since backfills are not cut by it yet", "a declaration");
+  }
+  if (source.batch?.data.case === "sql") {
+    problems.add(`${place}.batch.sql`, "parquet or csv, since SQL sources are not read yet", "sql");
+  }
+  if (source.stream !== undefined && source.stream.format !== StreamSource_Format.JSON) {
+    const format = source.stream.format === StreamSource_Format.AVRO ? "AVRO" : "PROTOBUF";
+    problems.add(`${place}.stream.format`, "JSON, the one format that is read yet", format);
+  }
+};
+
 /** Compiles named columns; names must be unique among them. */
 export const compileFields = (fields: readonly Field[], place: string, problems: Problems): CompiledField[] => {
   const names = new Set<string>();
@@ -86,6 +103,9 @@ export const compileFields = (fields: readonly Field[], place: string, problems:
     if (names.has(field.name))
       problems.add(`${place}[${index}].name`, "a name of its own", `${field.name}, a second time`);
     names.add(field.name);
+    if (field.length !== 0) {
+      problems.add(`${place}[${index}].length`, "none, since lengths are not checked yet", String(field.length));
+    }
     if (field.min !== undefined && field.max !== undefined && field.min > field.max) {
       problems.add(`${place}[${index}].min`, `at most max, ${field.max}`, String(field.min));
     }

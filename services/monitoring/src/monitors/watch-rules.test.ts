@@ -51,6 +51,11 @@ describe("a monitor", () => {
     ]);
   });
 
+  test("cannot tie a measure of the model to a column", () => {
+    const rule = { name: "r", measure: "ROC_AUC", column: "x", condition: { case: "below" as const, value: 0.6 } };
+    expect(fieldsOf({ rules: [rule] })).toEqual(["rules[0].column"]);
+  });
+
   test("of hours cannot take its thresholds from a baseline by day", () => {
     expect(
       fieldsOf({ windows: { length: "1h" }, drift: { thresholds: Drift_Thresholds.FROM_BASELINE_WINDOWS } }),

@@ -16,7 +16,7 @@ import {
 } from "@millrace/contracts/millrace/monitoring/v1/monitor";
 import type { FieldViolation } from "@millrace/errors";
 import { Calendar, TimeZoneUnknownError, type WindowLength, windowLengths } from "@millrace/stats";
-import { kindOfMeasure, measureNames } from "../windows/measure-names.ts";
+import { kindOfMeasure, measureNames, modelMeasures } from "../windows/measure-names.ts";
 import { MonitorInvalidError } from "./monitor-invalid-error.ts";
 
 export interface WatchRules {
@@ -101,6 +101,12 @@ export const watchRules = (given: Monitor): WatchRules => {
   given.rules.forEach((rule, index) => {
     if (!measureNames.includes(rule.measure))
       violations.push({ field: `rules[${index}].measure`, expected: measureNames.join(", "), got: rule.measure });
+    if (rule.column !== "" && modelMeasures.has(rule.measure))
+      violations.push({
+        field: `rules[${index}].column`,
+        expected: `none, since ${rule.measure} is a measure of the model`,
+        got: rule.column,
+      });
     if (!(rule.hysteresis >= 0 && rule.hysteresis < 1))
       violations.push({
         field: `rules[${index}].hysteresis`,

@@ -25,6 +25,9 @@ const dataQuality = [
 /** Every measure that a rule may name. */
 export const measureNames: readonly string[] = [...performance, ...drift, ...dataQuality];
 
+/** Measures of the whole model, which have no column. */
+export const modelMeasures: ReadonlySet<string> = new Set([...performance, "DUPLICATE_SHARE", "LABEL_COVERAGE"]);
+
 /** The shares of a column that have a default threshold. */
 export const columnShares: readonly string[] = dataQuality.slice(0, 5);
 

@@ -121,7 +121,7 @@ export type Prediction = Message<"millrace.event.v1.Prediction"> & {
   featureServiceVersion: string;
 
   /**
-   * The `as_of` token of the feature answer: given to GetTrainingSet it returns the same values.
+   * The `as_of` token of the feature answer: names the state of the store that answered.
    *
    * @generated from field: string features_as_of = 15;
    */

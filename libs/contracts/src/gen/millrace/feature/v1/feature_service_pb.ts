@@ -115,7 +115,7 @@ export type GetFeaturesResponse = Message<"millrace.feature.v1.GetFeaturesRespon
   features: FeatureColumn[];
 
   /**
-   * Names the state of the store that answered. GetTrainingSet at this token returns the same values.
+   * Names the state of the store that answered: kept with a prediction, it says later what the answer was made of.
    *
    * @generated from field: string as_of = 2;
    */
