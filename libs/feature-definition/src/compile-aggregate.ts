@@ -64,6 +64,13 @@ export const compileAggregate = (
     );
     return undefined;
   }
+  for (const [key, value] of [
+    ["n", aggregate.n],
+    ["percentile", aggregate.percentile],
+  ] as const) {
+    if (value === 0) continue;
+    problems.add(`${place}.${key}`, `none for ${aggregateFunctionName(aggregate.function)}`, String(value));
+  }
   const windowUs = durationOf(aggregate.window, "", `${place}.window`, problems);
   const hopUs = aggregate.hop === "" ? defaultHopUs(windowUs) : durationOf(aggregate.hop, "", `${place}.hop`, problems);
   if (windowUs > 0n && hopUs > 0n && windowUs % hopUs !== 0n) {

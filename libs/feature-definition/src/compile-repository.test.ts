@@ -158,6 +158,12 @@ describe("a repository with mistakes is refused with file, path and reason:", ()
     ["a service that names no feature", "push_back.hour]", "push_back.hours]", "featureServices[0].features[2]"],
     ["a feature twice", "push_back.hour]", "last_arrival.late]", "featureServices[0].features"],
     ["a name twice", "name: last_arrival", "name: airport_delays", "featureViews[1].name"],
+    [
+      "a number of values for a function of one",
+      "function: MEAN, of: delay",
+      "function: MEAN, n: 3, of: delay",
+      "featureViews[0].aggregates[0].n",
+    ],
     ["a format that is not read yet", "format: JSON", "format: AVRO", "sources[0].stream.format"],
     [
       "a cut that nothing keeps yet",
