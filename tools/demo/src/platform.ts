@@ -170,15 +170,13 @@ export class Platform {
     });
   }
 
-  /** Why a service ended, as far as its log says: the message of its last record, or the line that names an error. */
+  /** Why a service ended, as far as its log says: its newest record of an error, or line that names one. */
   #lastWords(plan: ServicePlan): string {
     const lines = readFileSync(this.#logFile(plan), "utf8").trim().split("\n").slice(-40).reverse();
-    for (const line of lines) {
-      const message = /^\{.*"msg":"((?:[^"\\]|\\.)*)"/.exec(line)?.[1];
-      if (message !== undefined) return message;
-      if (/Error\b/.test(line)) return line.trim();
-    }
-    return lines[0] ?? "it said nothing";
+    const newest =
+      lines.find((line) => /^\{"level":[56]0,|Error\b|^[a-z-]+: /.test(line)) ?? lines[0] ?? "it said nothing";
+    const texts = [...newest.matchAll(/"(?:msg|message)":"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => text);
+    return texts.length > 0 ? texts.reverse().join(" ") : newest.trim();
   }
 }
 
