@@ -18,6 +18,9 @@ const inFlight = 32;
 const runs = 3;
 const seconds = Number(process.env.BENCH_SECONDS ?? 5);
 
+/** A ModelStreamInferResponse of a failed request begins with its field 1, error_message; another with field 2. */
+const isFailure = (answer: Buffer): boolean => answer[0] !== 0x12;
+
 const folder = mkdtempSync(join(tmpdir(), "millrace-bench-"));
 writeFileSync(join(folder, "mlp.onnx"), denseModel([width, 64, 64, 1]));
 const raw = new Uint8Array(new Float32Array(width).fill(0.5).buffer);
@@ -67,7 +70,7 @@ try {
       ceiling.push(await run({ ...load, address: `127.0.0.1:${echoPort}`, path: echoPath }));
       echoCpuSeconds += echo.cpuSeconds() - echoBefore;
       const before = ours.cpuSeconds();
-      measured.push(await run({ ...load, address: `127.0.0.1:${ourPort}`, path: ourPath }));
+      measured.push(await run({ ...load, address: `127.0.0.1:${ourPort}`, path: ourPath, isFailure }));
       cpuSeconds += ours.cpuSeconds() - before;
     }
     const failures = measured.reduce((sum, one) => sum + one.failures, 0);

@@ -19,6 +19,8 @@ export interface Load {
   readonly inFlight: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  /** Whether an answer on a stream says that its request failed. */
+  readonly isFailure?: (answer: Buffer) => boolean;
 }
 
 const identity = (bytes: Buffer): Buffer => bytes;
@@ -79,6 +81,7 @@ export const streamLoad = async (load: Load): Promise<LoadResult> => {
   const latenciesMs: number[] = [];
   const begun: number[] = [];
   let answered = 0;
+  let failures = 0;
   const started = performance.now();
   const measureFrom = started + load.warmUpSeconds * 1000;
   const endMs = measureFrom + load.seconds * 1000;
@@ -88,8 +91,9 @@ export const streamLoad = async (load: Load): Promise<LoadResult> => {
         begun.push(performance.now());
         stream.write(load.request);
       };
-      stream.on("data", () => {
+      stream.on("data", (answer: Buffer) => {
         const now = performance.now();
+        if (load.isFailure?.(answer) === true) failures++;
         const at = begun[answered++] ?? now;
         if (at >= measureFrom) latenciesMs.push(now - at);
         if (now < endMs) send();
@@ -102,7 +106,7 @@ export const streamLoad = async (load: Load): Promise<LoadResult> => {
   } finally {
     client.close();
   }
-  return resultOf(latenciesMs, 0, load.seconds);
+  return resultOf(latenciesMs, failures, load.seconds);
 };
 
 const resultOf = (latenciesMs: number[], failures: number, seconds: number): LoadResult => {
