@@ -65,8 +65,17 @@ export const planDeployments = (declaration: DeploymentDeclaration, defaults: Se
   return plans;
 };
 
-const notDone = ({ versions }: Deployment, field: string): FieldViolation[] => {
+const notYet = ["sticky", "pipeline", "responseCache", "payloadLog", "signature"] as const;
+
+const notDone = (deployment: Deployment, field: string): FieldViolation[] => {
+  const { versions } = deployment;
   const violations: FieldViolation[] = [];
+  if (versions.length === 0) violations.push({ field: `${field}.versions`, expected: "one version", got: "none" });
+  for (const name of notYet) {
+    if (deployment[name] !== undefined) {
+      violations.push({ field: `${field}.${name}`, expected: "nothing: it is not served yet", got: "a declaration" });
+    }
+  }
   if (versions.length > 1) {
     violations.push({
       field: `${field}.versions`,

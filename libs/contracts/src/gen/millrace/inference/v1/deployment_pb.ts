@@ -5,13 +5,15 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
+import type { Value } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file millrace/inference/v1/deployment.proto.
  */
 export const file_millrace_inference_v1_deployment: GenFile = /*@__PURE__*/
-  fileDesc("CiZtaWxscmFjZS9pbmZlcmVuY2UvdjEvZGVwbG95bWVudC5wcm90bxIVbWlsbHJhY2UuaW5mZXJlbmNlLnYxIk8KFURlcGxveW1lbnREZWNsYXJhdGlvbhI2CgtkZXBsb3ltZW50cxgBIAMoCzIhLm1pbGxyYWNlLmluZmVyZW5jZS52MS5EZXBsb3ltZW50Iv4CCgpEZXBsb3ltZW50EjgKBW1vZGVsGAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBJCCgh2ZXJzaW9ucxgCIAMoCzImLm1pbGxyYWNlLmluZmVyZW5jZS52MS5EZXBsb3llZFZlcnNpb25CCLpIBZIBAggBEjEKCGJhdGNoaW5nGAMgASgLMh8ubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkJhdGNoaW5nEi0KBmxpbWl0cxgEIAEoCzIdLm1pbGxyYWNlLmluZmVyZW5jZS52MS5MaW1pdHMSPAoOcHJlZGljdGlvbl9sb2cYBSABKAsyJC5taWxscmFjZS5pbmZlcmVuY2UudjEuUHJlZGljdGlvbkxvZxI2CghmZWF0dXJlcxgGIAEoCzIkLm1pbGxyYWNlLmluZmVyZW5jZS52MS5GZWF0dXJlUG9saWN5EhoKCWluc3RhbmNlcxgHIAEoDUIHukgEKgIYQCJ1Cg9EZXBsb3llZFZlcnNpb24SGAoHdmVyc2lvbhgBIAEoA0IHukgEIgIoARIYCgdwYWNrYWdlGAIgASgJQge6SARyAhABEg4KBndlaWdodBgDIAEoDRIOCgZzaGFkb3cYBCABKAgSDgoGaGVhZGVyGAUgASgJIlMKCEJhdGNoaW5nEhYKDm1heF9iYXRjaF9zaXplGAEgASgNEhcKD21heF9xdWV1ZV9kZWxheRgCIAEoCRIWCg5tYXhfcXVldWVfc2l6ZRgDIAEoDSI5CgZMaW1pdHMSGQoRbWF4X21lc3NhZ2VfYnl0ZXMYASABKAQSFAoMbWF4X3J1bl90aW1lGAIgASgJIuYBCg1QcmVkaWN0aW9uTG9nEi4KCHNhbXBsaW5nGAEgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgAiAEBEkUKC2Fja25vd2xlZGdlGAIgASgOMjAubWlsbHJhY2UuaW5mZXJlbmNlLnYxLlByZWRpY3Rpb25Mb2cuQWNrbm93bGVkZ2UiUQoLQWNrbm93bGVkZ2USGwoXQUNLTk9XTEVER0VfVU5TUEVDSUZJRUQQABIQCgxBU1lOQ0hST05PVVMQARITCg9CRUZPUkVfUkVTUE9OU0UQAkILCglfc2FtcGxpbmcixQEKDUZlYXR1cmVQb2xpY3kSQgoKb25fbWlzc2luZxgBIAEoDjIuLm1pbGxyYWNlLmluZmVyZW5jZS52MS5GZWF0dXJlUG9saWN5Lk9uTWlzc2luZxIvCg5kZWFkbGluZV9zaGFyZRgCIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAAAiPwoJT25NaXNzaW5nEhoKFk9OX01JU1NJTkdfVU5TUEVDSUZJRUQQABIKCgZJTVBVVEUQARIKCgZSRUZVU0UQAmIGcHJvdG8z", [file_buf_validate_validate]);
+  fileDesc("CiZtaWxscmFjZS9pbmZlcmVuY2UvdjEvZGVwbG95bWVudC5wcm90bxIVbWlsbHJhY2UuaW5mZXJlbmNlLnYxIk8KFURlcGxveW1lbnREZWNsYXJhdGlvbhI2CgtkZXBsb3ltZW50cxgBIAMoCzIhLm1pbGxyYWNlLmluZmVyZW5jZS52MS5EZXBsb3ltZW50IusFCgpEZXBsb3ltZW50EjgKBW1vZGVsGAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBI4Cgh2ZXJzaW9ucxgCIAMoCzImLm1pbGxyYWNlLmluZmVyZW5jZS52MS5EZXBsb3llZFZlcnNpb24SMQoIYmF0Y2hpbmcYAyABKAsyHy5taWxscmFjZS5pbmZlcmVuY2UudjEuQmF0Y2hpbmcSLQoGbGltaXRzGAQgASgLMh0ubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkxpbWl0cxI8Cg5wcmVkaWN0aW9uX2xvZxgFIAEoCzIkLm1pbGxyYWNlLmluZmVyZW5jZS52MS5QcmVkaWN0aW9uTG9nEjYKCGZlYXR1cmVzGAYgASgLMiQubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkZlYXR1cmVQb2xpY3kSGgoJaW5zdGFuY2VzGAcgASgNQge6SAQqAhhAEi0KBnN0aWNreRgIIAEoCzIdLm1pbGxyYWNlLmluZmVyZW5jZS52MS5TdGlja3kSMQoIcGlwZWxpbmUYCSABKAsyHy5taWxscmFjZS5pbmZlcmVuY2UudjEuUGlwZWxpbmUSPAoOcmVzcG9uc2VfY2FjaGUYCiABKAsyJC5taWxscmFjZS5pbmZlcmVuY2UudjEuUmVzcG9uc2VDYWNoZRI2CgtwYXlsb2FkX2xvZxgLIAEoCzIhLm1pbGxyYWNlLmluZmVyZW5jZS52MS5QYXlsb2FkTG9nEjkKCXNpZ25hdHVyZRgMIAEoCzImLm1pbGxyYWNlLmluZmVyZW5jZS52MS5TaWduYXR1cmVQb2xpY3kSGwoTZXhlY3V0aW9uX3Byb3ZpZGVycxgNIAMoCRIiChBpbnRyYV9vcF90aHJlYWRzGA4gASgNQgi6SAUqAxiAAhIhChBwcmV2aW91c192ZXJzaW9uGA8gASgDQge6SAQiAigAInUKD0RlcGxveWVkVmVyc2lvbhIYCgd2ZXJzaW9uGAEgASgDQge6SAQiAigBEhgKB3BhY2thZ2UYAiABKAlCB7pIBHICEAESDgoGd2VpZ2h0GAMgASgNEg4KBnNoYWRvdxgEIAEoCBIOCgZoZWFkZXIYBSABKAkiYwoGU3RpY2t5EhkKBmhlYWRlchgBIAEoCUIHukgEcgIQAUgAEhwKCXBhcmFtZXRlchgCIAEoCUIHukgEcgIQAUgAEhkKBmVudGl0eRgDIAEoCUIHukgEcgIQAUgAQgUKA2tleSLeAwoIQmF0Y2hpbmcSFgoObWF4X2JhdGNoX3NpemUYASABKA0SFwoPbWF4X3F1ZXVlX2RlbGF5GAIgASgJEhYKDm1heF9xdWV1ZV9zaXplGAMgASgNEisKFXByZWZlcnJlZF9iYXRjaF9zaXplcxgEIAMoDUIMukgJkgEGIgQqAigBEiAKD3ByaW9yaXR5X2xldmVscxgFIAEoDUIHukgEKgIYQBIeChZkZWZhdWx0X3ByaW9yaXR5X2xldmVsGAYgASgNEkAKFGRlZmF1bHRfcXVldWVfcG9saWN5GAcgASgLMiIubWlsbHJhY2UuaW5mZXJlbmNlLnYxLlF1ZXVlUG9saWN5ElsKF3ByaW9yaXR5X3F1ZXVlX3BvbGljaWVzGAggAygLMjoubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkJhdGNoaW5nLlByaW9yaXR5UXVldWVQb2xpY2llc0VudHJ5EhkKEXByZXNlcnZlX29yZGVyaW5nGAkgASgIGmAKGlByaW9yaXR5UXVldWVQb2xpY2llc0VudHJ5EgsKA2tleRgBIAEoDRIxCgV2YWx1ZRgCIAEoCzIiLm1pbGxyYWNlLmluZmVyZW5jZS52MS5RdWV1ZVBvbGljeToCOAEi8AEKC1F1ZXVlUG9saWN5EkgKDnRpbWVvdXRfYWN0aW9uGAEgASgOMjAubWlsbHJhY2UuaW5mZXJlbmNlLnYxLlF1ZXVlUG9saWN5LlRpbWVvdXRBY3Rpb24SFwoPZGVmYXVsdF90aW1lb3V0GAIgASgJEh4KFmFsbG93X3RpbWVvdXRfb3ZlcnJpZGUYAyABKAgSFgoObWF4X3F1ZXVlX3NpemUYBCABKA0iRgoNVGltZW91dEFjdGlvbhIeChpUSU1FT1VUX0FDVElPTl9VTlNQRUNJRklFRBAAEgoKBlJFSkVDVBABEgkKBURFTEFZEAIiOQoGTGltaXRzEhkKEW1heF9tZXNzYWdlX2J5dGVzGAEgASgEEhQKDG1heF9ydW5fdGltZRgCIAEoCSKXAgoNUHJlZGljdGlvbkxvZxIuCghzYW1wbGluZxgBIAEoAUIXukgUEhIZAAAAAAAA8D8pAAAAAAAAAABIAIgBARJFCgthY2tub3dsZWRnZRgCIAEoDjIwLm1pbGxyYWNlLmluZmVyZW5jZS52MS5QcmVkaWN0aW9uTG9nLkFja25vd2xlZGdlEi8KDmluZmVyX3NhbXBsaW5nGAMgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAACJRCgtBY2tub3dsZWRnZRIbChdBQ0tOT1dMRURHRV9VTlNQRUNJRklFRBAAEhAKDEFTWU5DSFJPTk9VUxABEhMKD0JFRk9SRV9SRVNQT05TRRACQgsKCV9zYW1wbGluZyKwAgoKUGF5bG9hZExvZxIVCgN1cmwYASABKAlCCLpIBXIDiAEBEjQKBG1vZGUYAiABKA4yJi5taWxscmFjZS5pbmZlcmVuY2UudjEuUGF5bG9hZExvZy5Nb2RlEi4KCHNhbXBsaW5nGAMgASgBQhe6SBQSEhkAAAAAAADwPykAAAAAAAAAAEgAiAEBEh4KFmluZmVyZW5jZV9zZXJ2aWNlX25hbWUYBCABKAkSEQoJbmFtZXNwYWNlGAUgASgJEhEKCWNvbXBvbmVudBgGIAEoCRIQCghlbmRwb2ludBgHIAEoCSJACgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABIHCgNBTEwQARILCgdSRVFVRVNUEAISDAoIUkVTUE9OU0UQA0ILCglfc2FtcGxpbmciOAoNUmVzcG9uc2VDYWNoZRIRCgltYXhfYnl0ZXMYASABKAQSFAoMdGltZV90b19saXZlGAIgASgJIjEKD1NpZ25hdHVyZVBvbGljeRIeCgx0cnVzdGVkX2tleXMYASADKAlCCLpIBZIBAggBIv4DCg1GZWF0dXJlUG9saWN5EkIKCm9uX21pc3NpbmcYASABKA4yLi5taWxscmFjZS5pbmZlcmVuY2UudjEuRmVhdHVyZVBvbGljeS5Pbk1pc3NpbmcSLwoOZGVhZGxpbmVfc2hhcmUYAiABKAFCF7pIFBISGQAAAAAAAPA/KQAAAAAAAAAAEkAKCG9uX3N0YWxlGAMgASgOMi4ubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkZlYXR1cmVQb2xpY3kuT25NaXNzaW5nEkYKDm9uX3VuYXZhaWxhYmxlGAQgASgOMi4ubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkZlYXR1cmVQb2xpY3kuT25NaXNzaW5nEkYKCW92ZXJyaWRlcxgFIAMoCzIzLm1pbGxyYWNlLmluZmVyZW5jZS52MS5GZWF0dXJlUG9saWN5Lk92ZXJyaWRlc0VudHJ5GlgKDk92ZXJyaWRlc0VudHJ5EgsKA2tleRgBIAEoCRI1CgV2YWx1ZRgCIAEoCzImLm1pbGxyYWNlLmluZmVyZW5jZS52MS5GZWF0dXJlT3ZlcnJpZGU6AjgBIkwKCU9uTWlzc2luZxIaChZPTl9NSVNTSU5HX1VOU1BFQ0lGSUVEEAASCgoGSU1QVVRFEAESCgoGUkVGVVNFEAISCwoHREVGQVVMVBADIogCCg9GZWF0dXJlT3ZlcnJpZGUSQgoKb25fbWlzc2luZxgBIAEoDjIuLm1pbGxyYWNlLmluZmVyZW5jZS52MS5GZWF0dXJlUG9saWN5Lk9uTWlzc2luZxJACghvbl9zdGFsZRgCIAEoDjIuLm1pbGxyYWNlLmluZmVyZW5jZS52MS5GZWF0dXJlUG9saWN5Lk9uTWlzc2luZxJGCg5vbl91bmF2YWlsYWJsZRgDIAEoDjIuLm1pbGxyYWNlLmluZmVyZW5jZS52MS5GZWF0dXJlUG9saWN5Lk9uTWlzc2luZxInCgdkZWZhdWx0GAQgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlItsBCghQaXBlbGluZRIYCgd2ZXJzaW9uGAEgASgDQge6SAQiAigAEkcKB291dHB1dHMYAiADKAsyLC5taWxscmFjZS5pbmZlcmVuY2UudjEuUGlwZWxpbmUuT3V0cHV0c0VudHJ5Qgi6SAWaAQIIARI8CgVzdGVwcxgDIAMoCzIjLm1pbGxyYWNlLmluZmVyZW5jZS52MS5QaXBlbGluZVN0ZXBCCLpIBZIBAggBGi4KDE91dHB1dHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIogDCgxQaXBlbGluZVN0ZXASNwoEbmFtZRgBIAEoCUIpukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSQSDQoFbW9kZWwYAiABKAkSHgoNbW9kZWxfdmVyc2lvbhgDIAEoA0IHukgEIgIoABI/CgZpbnB1dHMYBCADKAsyLy5taWxscmFjZS5pbmZlcmVuY2UudjEuUGlwZWxpbmVTdGVwLklucHV0c0VudHJ5EkEKB291dHB1dHMYBSADKAsyMC5taWxscmFjZS5pbmZlcmVuY2UudjEuUGlwZWxpbmVTdGVwLk91dHB1dHNFbnRyeRItCgZyb3V0ZXIYBiABKAsyHS5taWxscmFjZS5pbmZlcmVuY2UudjEuUm91dGVyGi0KC0lucHV0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLgoMT3V0cHV0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEibAoGUm91dGVyEhcKBnRlbnNvchgBIAEoCUIHukgEcgIQARI2CgZyb3V0ZXMYAiADKAsyHC5taWxscmFjZS5pbmZlcmVuY2UudjEuUm91dGVCCLpIBZIBAggBEhEKCW90aGVyd2lzZRgDIAEoCSJ/CgVSb3V0ZRIoCgZlcXVhbHMYASABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIABITCglsZXNzX3RoYW4YAiABKAFIABISCghhdF9sZWFzdBgDIAEoAUgAEhYKBW1vZGVsGAQgASgJQge6SARyAhABQgsKCWNvbmRpdGlvbmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct]);
 
 /**
  * What an inference service serves: one YAML file, the protobuf JSON mapping of this message. It is watched; a change is
@@ -34,7 +36,7 @@ export const DeploymentDeclarationSchema: GenMessage<DeploymentDeclaration> = /*
   messageDesc(file_millrace_inference_v1_deployment, 0);
 
 /**
- * One model name and what stands behind it.
+ * One model name and what stands behind it: versions of a model, or a pipeline of models.
  *
  * @generated from message millrace.inference.v1.Deployment
  */
@@ -47,7 +49,8 @@ export type Deployment = Message<"millrace.inference.v1.Deployment"> & {
   model: string;
 
   /**
-   * What may answer. Exactly one until traffic is split.
+   * What may answer; none for a pipeline. Each is loaded and checked; who answers a call is decided by weights, headers
+   * and shadows. A version without weight answers those calls only that name it.
    *
    * @generated from field: repeated millrace.inference.v1.DeployedVersion versions = 2;
    */
@@ -74,11 +77,60 @@ export type Deployment = Message<"millrace.inference.v1.Deployment"> & {
   features?: FeaturePolicy | undefined;
 
   /**
-   * Model workers, each with its own copy of the weights. Default 1.
+   * Model workers of each version, each with its own copy of the weights. Default 1.
    *
    * @generated from field: uint32 instances = 7;
    */
   instances: number;
+
+  /**
+   * Keeps the calls of one key on one version.
+   *
+   * @generated from field: millrace.inference.v1.Sticky sticky = 8;
+   */
+  sticky?: Sticky | undefined;
+
+  /**
+   * @generated from field: millrace.inference.v1.Pipeline pipeline = 9;
+   */
+  pipeline?: Pipeline | undefined;
+
+  /**
+   * @generated from field: millrace.inference.v1.ResponseCache response_cache = 10;
+   */
+  responseCache?: ResponseCache | undefined;
+
+  /**
+   * @generated from field: millrace.inference.v1.PayloadLog payload_log = 11;
+   */
+  payloadLog?: PayloadLog | undefined;
+
+  /**
+   * @generated from field: millrace.inference.v1.SignaturePolicy signature = 12;
+   */
+  signature?: SignaturePolicy | undefined;
+
+  /**
+   * Where the model runs, in order of preference: `cpu`, `cuda`, `tensorrt`, `coreml`, `dml`, `webgpu`. The first that
+   * this machine has is taken, and the status says which and why. Default: `cpu`.
+   *
+   * @generated from field: repeated string execution_providers = 13;
+   */
+  executionProviders: string[];
+
+  /**
+   * Threads that one run may use. Default: the service's.
+   *
+   * @generated from field: uint32 intra_op_threads = 14;
+   */
+  intraOpThreads: number;
+
+  /**
+   * The version that had the traffic before the last promotion: where a rollback goes. Written by `millrace promote`.
+   *
+   * @generated from field: int64 previous_version = 15;
+   */
+  previousVersion: bigint;
 };
 
 /**
@@ -108,7 +160,7 @@ export type DeployedVersion = Message<"millrace.inference.v1.DeployedVersion"> &
   package: string;
 
   /**
-   * Share of the traffic by weight. With one version: all.
+   * Share of the traffic, relative to the weights of the other versions. A lone version needs none and has all.
    *
    * @generated from field: uint32 weight = 3;
    */
@@ -122,7 +174,7 @@ export type DeployedVersion = Message<"millrace.inference.v1.DeployedVersion"> &
   shadow: boolean;
 
   /**
-   * Calls that carry this metadata header go here.
+   * Calls that carry this metadata header go here: `name`, or `name: value` for calls with that value.
    *
    * @generated from field: string header = 5;
    */
@@ -135,6 +187,49 @@ export type DeployedVersion = Message<"millrace.inference.v1.DeployedVersion"> &
  */
 export const DeployedVersionSchema: GenMessage<DeployedVersion> = /*@__PURE__*/
   messageDesc(file_millrace_inference_v1_deployment, 2);
+
+/**
+ * Which calls belong together. Calls without the key are spread by weight.
+ *
+ * @generated from message millrace.inference.v1.Sticky
+ */
+export type Sticky = Message<"millrace.inference.v1.Sticky"> & {
+  /**
+   * @generated from oneof millrace.inference.v1.Sticky.key
+   */
+  key: {
+    /**
+     * A metadata header, for example `x-user-id`.
+     *
+     * @generated from field: string header = 1;
+     */
+    value: string;
+    case: "header";
+  } | {
+    /**
+     * A parameter of ModelInfer.
+     *
+     * @generated from field: string parameter = 2;
+     */
+    value: string;
+    case: "parameter";
+  } | {
+    /**
+     * An entity key of Predict; a call with several rows goes by its first.
+     *
+     * @generated from field: string entity = 3;
+     */
+    value: string;
+    case: "entity";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message millrace.inference.v1.Sticky.
+ * Use `create(StickySchema)` to create a new message.
+ */
+export const StickySchema: GenMessage<Sticky> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 3);
 
 /**
  * @generated from message millrace.inference.v1.Batching
@@ -160,6 +255,46 @@ export type Batching = Message<"millrace.inference.v1.Batching"> & {
    * @generated from field: uint32 max_queue_size = 3;
    */
   maxQueueSize: number;
+
+  /**
+   * Numbers of rows that end the wait for company early.
+   *
+   * @generated from field: repeated uint32 preferred_batch_sizes = 4;
+   */
+  preferredBatchSizes: number[];
+
+  /**
+   * Levels of priority, 1 the highest. Default 0: all requests are alike and a request's `priority` is ignored.
+   *
+   * @generated from field: uint32 priority_levels = 5;
+   */
+  priorityLevels: number;
+
+  /**
+   * The level of requests that name none. Default: the lowest.
+   *
+   * @generated from field: uint32 default_priority_level = 6;
+   */
+  defaultPriorityLevel: number;
+
+  /**
+   * How long requests may wait; by level where a level has its own.
+   *
+   * @generated from field: millrace.inference.v1.QueuePolicy default_queue_policy = 7;
+   */
+  defaultQueuePolicy?: QueuePolicy | undefined;
+
+  /**
+   * @generated from field: map<uint32, millrace.inference.v1.QueuePolicy> priority_queue_policies = 8;
+   */
+  priorityQueuePolicies: { [key: number]: QueuePolicy };
+
+  /**
+   * Answers leave in the order in which their requests came, over all instances.
+   *
+   * @generated from field: bool preserve_ordering = 9;
+   */
+  preserveOrdering: boolean;
 };
 
 /**
@@ -167,7 +302,84 @@ export type Batching = Message<"millrace.inference.v1.Batching"> & {
  * Use `create(BatchingSchema)` to create a new message.
  */
 export const BatchingSchema: GenMessage<Batching> = /*@__PURE__*/
-  messageDesc(file_millrace_inference_v1_deployment, 3);
+  messageDesc(file_millrace_inference_v1_deployment, 4);
+
+/**
+ * @generated from message millrace.inference.v1.QueuePolicy
+ */
+export type QueuePolicy = Message<"millrace.inference.v1.QueuePolicy"> & {
+  /**
+   * @generated from field: millrace.inference.v1.QueuePolicy.TimeoutAction timeout_action = 1;
+   */
+  timeoutAction: QueuePolicy_TimeoutAction;
+
+  /**
+   * Longest time in the queue. Default: none but the caller's deadline.
+   *
+   * @generated from field: string default_timeout = 2;
+   */
+  defaultTimeout: string;
+
+  /**
+   * Whether a request's `timeout` parameter may make that shorter.
+   *
+   * @generated from field: bool allow_timeout_override = 3;
+   */
+  allowTimeoutOverride: boolean;
+
+  /**
+   * Most requests of the level that wait. Default 0: only max_queue_size holds.
+   *
+   * @generated from field: uint32 max_queue_size = 4;
+   */
+  maxQueueSize: number;
+};
+
+/**
+ * Describes the message millrace.inference.v1.QueuePolicy.
+ * Use `create(QueuePolicySchema)` to create a new message.
+ */
+export const QueuePolicySchema: GenMessage<QueuePolicy> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 5);
+
+/**
+ * What becomes of a request that has waited too long.
+ *
+ * @generated from enum millrace.inference.v1.QueuePolicy.TimeoutAction
+ */
+export const QueuePolicy_TimeoutAction = {
+  /**
+   * @generated from enum value: TIMEOUT_ACTION_UNSPECIFIED = 0;
+   */
+  TIMEOUT_ACTION_UNSPECIFIED: 0,
+
+  /**
+   * It is answered with an error. The default.
+   *
+   * @generated from enum value: REJECT = 1;
+   */
+  REJECT: 1,
+
+  /**
+   * It waits on, behind all that are not late.
+   *
+   * @generated from enum value: DELAY = 2;
+   */
+  DELAY: 2,
+} as const;
+
+/**
+ * What becomes of a request that has waited too long.
+ *
+ * @generated from enum millrace.inference.v1.QueuePolicy.TimeoutAction
+ */
+export type QueuePolicy_TimeoutAction = (typeof QueuePolicy_TimeoutAction)[keyof typeof QueuePolicy_TimeoutAction] | UnknownEnum;
+
+/**
+ * Describes the enum millrace.inference.v1.QueuePolicy.TimeoutAction.
+ */
+export const QueuePolicy_TimeoutActionSchema: GenEnum<QueuePolicy_TimeoutAction> = /*@__PURE__*/
+  enumDesc(file_millrace_inference_v1_deployment, 5, 0);
 
 /**
  * @generated from message millrace.inference.v1.Limits
@@ -193,14 +405,14 @@ export type Limits = Message<"millrace.inference.v1.Limits"> & {
  * Use `create(LimitsSchema)` to create a new message.
  */
 export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
-  messageDesc(file_millrace_inference_v1_deployment, 4);
+  messageDesc(file_millrace_inference_v1_deployment, 6);
 
 /**
  * @generated from message millrace.inference.v1.PredictionLog
  */
 export type PredictionLog = Message<"millrace.inference.v1.PredictionLog"> & {
   /**
-   * Share of predictions that are logged. Default 1.
+   * Share of predictions by Predict that are logged. Default 1.
    *
    * @generated from field: optional double sampling = 1;
    */
@@ -210,6 +422,13 @@ export type PredictionLog = Message<"millrace.inference.v1.PredictionLog"> & {
    * @generated from field: millrace.inference.v1.PredictionLog.Acknowledge acknowledge = 2;
    */
   acknowledge: PredictionLog_Acknowledge;
+
+  /**
+   * Share of ModelInfer's rows that are logged, with their tensors in place of features. Default 0.
+   *
+   * @generated from field: double infer_sampling = 3;
+   */
+  inferSampling: number;
 };
 
 /**
@@ -217,7 +436,7 @@ export type PredictionLog = Message<"millrace.inference.v1.PredictionLog"> & {
  * Use `create(PredictionLogSchema)` to create a new message.
  */
 export const PredictionLogSchema: GenMessage<PredictionLog> = /*@__PURE__*/
-  messageDesc(file_millrace_inference_v1_deployment, 5);
+  messageDesc(file_millrace_inference_v1_deployment, 7);
 
 /**
  * @generated from enum millrace.inference.v1.PredictionLog.Acknowledge
@@ -252,7 +471,147 @@ export type PredictionLog_Acknowledge = (typeof PredictionLog_Acknowledge)[keyof
  * Describes the enum millrace.inference.v1.PredictionLog.Acknowledge.
  */
 export const PredictionLog_AcknowledgeSchema: GenEnum<PredictionLog_Acknowledge> = /*@__PURE__*/
-  enumDesc(file_millrace_inference_v1_deployment, 5, 0);
+  enumDesc(file_millrace_inference_v1_deployment, 7, 0);
+
+/**
+ * KServe's payload log: a CloudEvent over HTTP for the request and one for the response of a call, sharing their id.
+ *
+ * @generated from message millrace.inference.v1.PayloadLog
+ */
+export type PayloadLog = Message<"millrace.inference.v1.PayloadLog"> & {
+  /**
+   * @generated from field: string url = 1;
+   */
+  url: string;
+
+  /**
+   * @generated from field: millrace.inference.v1.PayloadLog.Mode mode = 2;
+   */
+  mode: PayloadLog_Mode;
+
+  /**
+   * Share of calls. Default 1.
+   *
+   * @generated from field: optional double sampling = 3;
+   */
+  sampling?: number | undefined;
+
+  /**
+   * The events' attributes `inferenceservicename`, `namespace`, `component` and `endpoint`. Defaults: the model's name,
+   * nothing, `predictor`, `default`.
+   *
+   * @generated from field: string inference_service_name = 4;
+   */
+  inferenceServiceName: string;
+
+  /**
+   * @generated from field: string namespace = 5;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string component = 6;
+   */
+  component: string;
+
+  /**
+   * @generated from field: string endpoint = 7;
+   */
+  endpoint: string;
+};
+
+/**
+ * Describes the message millrace.inference.v1.PayloadLog.
+ * Use `create(PayloadLogSchema)` to create a new message.
+ */
+export const PayloadLogSchema: GenMessage<PayloadLog> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 8);
+
+/**
+ * @generated from enum millrace.inference.v1.PayloadLog.Mode
+ */
+export const PayloadLog_Mode = {
+  /**
+   * @generated from enum value: MODE_UNSPECIFIED = 0;
+   */
+  MODE_UNSPECIFIED: 0,
+
+  /**
+   * Requests and responses. The default.
+   *
+   * @generated from enum value: ALL = 1;
+   */
+  ALL: 1,
+
+  /**
+   * @generated from enum value: REQUEST = 2;
+   */
+  REQUEST: 2,
+
+  /**
+   * @generated from enum value: RESPONSE = 3;
+   */
+  RESPONSE: 3,
+} as const;
+
+/**
+ * @generated from enum millrace.inference.v1.PayloadLog.Mode
+ */
+export type PayloadLog_Mode = (typeof PayloadLog_Mode)[keyof typeof PayloadLog_Mode] | UnknownEnum;
+
+/**
+ * Describes the enum millrace.inference.v1.PayloadLog.Mode.
+ */
+export const PayloadLog_ModeSchema: GenEnum<PayloadLog_Mode> = /*@__PURE__*/
+  enumDesc(file_millrace_inference_v1_deployment, 8, 0);
+
+/**
+ * Answers that are kept, by the inputs they were given for.
+ *
+ * @generated from message millrace.inference.v1.ResponseCache
+ */
+export type ResponseCache = Message<"millrace.inference.v1.ResponseCache"> & {
+  /**
+   * Memory for kept answers, in bytes. 0 keeps none.
+   *
+   * @generated from field: uint64 max_bytes = 1;
+   */
+  maxBytes: bigint;
+
+  /**
+   * How long an answer is kept. Default: until it is pushed out.
+   *
+   * @generated from field: string time_to_live = 2;
+   */
+  timeToLive: string;
+};
+
+/**
+ * Describes the message millrace.inference.v1.ResponseCache.
+ * Use `create(ResponseCacheSchema)` to create a new message.
+ */
+export const ResponseCacheSchema: GenMessage<ResponseCache> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 9);
+
+/**
+ * @generated from message millrace.inference.v1.SignaturePolicy
+ */
+export type SignaturePolicy = Message<"millrace.inference.v1.SignaturePolicy"> & {
+  /**
+   * Files of public keys in PEM; a path is relative to the declaration's folder. A package serves only where its digest
+   * was signed by one of them.
+   *
+   * @generated from field: repeated string trusted_keys = 1;
+   */
+  trustedKeys: string[];
+};
+
+/**
+ * Describes the message millrace.inference.v1.SignaturePolicy.
+ * Use `create(SignaturePolicySchema)` to create a new message.
+ */
+export const SignaturePolicySchema: GenMessage<SignaturePolicy> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 10);
 
 /**
  * @generated from message millrace.inference.v1.FeaturePolicy
@@ -269,6 +628,27 @@ export type FeaturePolicy = Message<"millrace.inference.v1.FeaturePolicy"> & {
    * @generated from field: double deadline_share = 2;
    */
   deadlineShare: number;
+
+  /**
+   * Where the row is older than its view's ttl. Default: as on_missing.
+   *
+   * @generated from field: millrace.inference.v1.FeaturePolicy.OnMissing on_stale = 3;
+   */
+  onStale: FeaturePolicy_OnMissing;
+
+  /**
+   * Where feature-serving does not answer in its share of the deadline. Default REFUSE.
+   *
+   * @generated from field: millrace.inference.v1.FeaturePolicy.OnMissing on_unavailable = 4;
+   */
+  onUnavailable: FeaturePolicy_OnMissing;
+
+  /**
+   * By feature (`view__feature`) or by view (`view`); a feature's own comes first.
+   *
+   * @generated from field: map<string, millrace.inference.v1.FeatureOverride> overrides = 5;
+   */
+  overrides: { [key: string]: FeatureOverride };
 };
 
 /**
@@ -276,7 +656,7 @@ export type FeaturePolicy = Message<"millrace.inference.v1.FeaturePolicy"> & {
  * Use `create(FeaturePolicySchema)` to create a new message.
  */
 export const FeaturePolicySchema: GenMessage<FeaturePolicy> = /*@__PURE__*/
-  messageDesc(file_millrace_inference_v1_deployment, 6);
+  messageDesc(file_millrace_inference_v1_deployment, 11);
 
 /**
  * @generated from enum millrace.inference.v1.FeaturePolicy.OnMissing
@@ -288,18 +668,25 @@ export const FeaturePolicy_OnMissing = {
   ON_MISSING_UNSPECIFIED: 0,
 
   /**
-   * NOT_FOUND and OUTSIDE_MAX_AGE go into the graph as null, which imputes. The default.
+   * It goes into the graph as null, which imputes. The default.
    *
    * @generated from enum value: IMPUTE = 1;
    */
   IMPUTE: 1,
 
   /**
-   * A row without a value fails the call with FAILED_PRECONDITION.
+   * The call fails with FAILED_PRECONDITION (on_unavailable: UNAVAILABLE).
    *
    * @generated from enum value: REFUSE = 2;
    */
   REFUSE: 2,
+
+  /**
+   * The default of `overrides` goes in; null where it has none.
+   *
+   * @generated from enum value: DEFAULT = 3;
+   */
+  DEFAULT: 3,
 } as const;
 
 /**
@@ -311,5 +698,202 @@ export type FeaturePolicy_OnMissing = (typeof FeaturePolicy_OnMissing)[keyof typ
  * Describes the enum millrace.inference.v1.FeaturePolicy.OnMissing.
  */
 export const FeaturePolicy_OnMissingSchema: GenEnum<FeaturePolicy_OnMissing> = /*@__PURE__*/
-  enumDesc(file_millrace_inference_v1_deployment, 6, 0);
+  enumDesc(file_millrace_inference_v1_deployment, 11, 0);
+
+/**
+ * @generated from message millrace.inference.v1.FeatureOverride
+ */
+export type FeatureOverride = Message<"millrace.inference.v1.FeatureOverride"> & {
+  /**
+   * @generated from field: millrace.inference.v1.FeaturePolicy.OnMissing on_missing = 1;
+   */
+  onMissing: FeaturePolicy_OnMissing;
+
+  /**
+   * @generated from field: millrace.inference.v1.FeaturePolicy.OnMissing on_stale = 2;
+   */
+  onStale: FeaturePolicy_OnMissing;
+
+  /**
+   * @generated from field: millrace.inference.v1.FeaturePolicy.OnMissing on_unavailable = 3;
+   */
+  onUnavailable: FeaturePolicy_OnMissing;
+
+  /**
+   * A bool, a number or a text, as the feature's type asks.
+   *
+   * @generated from field: google.protobuf.Value default = 4;
+   */
+  default?: Value | undefined;
+};
+
+/**
+ * Describes the message millrace.inference.v1.FeatureOverride.
+ * Use `create(FeatureOverrideSchema)` to create a new message.
+ */
+export const FeatureOverrideSchema: GenMessage<FeatureOverride> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 12);
+
+/**
+ * A graph of models that runs inside of the process. Steps run as soon as what they read is there.
+ *
+ * @generated from message millrace.inference.v1.Pipeline
+ */
+export type Pipeline = Message<"millrace.inference.v1.Pipeline"> & {
+  /**
+   * The version under which it is known. Default 1.
+   *
+   * @generated from field: int64 version = 1;
+   */
+  version: bigint;
+
+  /**
+   * What the pipeline answers: its output's name to the name of a tensor of a step.
+   *
+   * @generated from field: map<string, string> outputs = 2;
+   */
+  outputs: { [key: string]: string };
+
+  /**
+   * @generated from field: repeated millrace.inference.v1.PipelineStep steps = 3;
+   */
+  steps: PipelineStep[];
+};
+
+/**
+ * Describes the message millrace.inference.v1.Pipeline.
+ * Use `create(PipelineSchema)` to create a new message.
+ */
+export const PipelineSchema: GenMessage<Pipeline> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 13);
+
+/**
+ * @generated from message millrace.inference.v1.PipelineStep
+ */
+export type PipelineStep = Message<"millrace.inference.v1.PipelineStep"> & {
+  /**
+   * Unique in the pipeline; metrics carry it.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The model that runs: another deployment, or a model of the folder. Not with `router`.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * Default: whichever version its own traffic rules choose.
+   *
+   * @generated from field: int64 model_version = 3;
+   */
+  modelVersion: bigint;
+
+  /**
+   * The model's input to the name of a tensor: an input of the pipeline, or an output of another step. An input that is
+   * left out reads the tensor of its own name.
+   *
+   * @generated from field: map<string, string> inputs = 4;
+   */
+  inputs: { [key: string]: string };
+
+  /**
+   * The model's output to the name that other steps read it by. Default: `step.output`.
+   *
+   * @generated from field: map<string, string> outputs = 5;
+   */
+  outputs: { [key: string]: string };
+
+  /**
+   * Chooses the model by a tensor's value, row by row. All its models take and give the same tensors.
+   *
+   * @generated from field: millrace.inference.v1.Router router = 6;
+   */
+  router?: Router | undefined;
+};
+
+/**
+ * Describes the message millrace.inference.v1.PipelineStep.
+ * Use `create(PipelineStepSchema)` to create a new message.
+ */
+export const PipelineStepSchema: GenMessage<PipelineStep> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 14);
+
+/**
+ * @generated from message millrace.inference.v1.Router
+ */
+export type Router = Message<"millrace.inference.v1.Router"> & {
+  /**
+   * The name of a tensor with one element a row.
+   *
+   * @generated from field: string tensor = 1;
+   */
+  tensor: string;
+
+  /**
+   * @generated from field: repeated millrace.inference.v1.Route routes = 2;
+   */
+  routes: Route[];
+
+  /**
+   * The model for rows that no route takes. Without one they are refused.
+   *
+   * @generated from field: string otherwise = 3;
+   */
+  otherwise: string;
+};
+
+/**
+ * Describes the message millrace.inference.v1.Router.
+ * Use `create(RouterSchema)` to create a new message.
+ */
+export const RouterSchema: GenMessage<Router> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 15);
+
+/**
+ * @generated from message millrace.inference.v1.Route
+ */
+export type Route = Message<"millrace.inference.v1.Route"> & {
+  /**
+   * Takes a row whose value is this: a number, a text or a bool.
+   *
+   * @generated from oneof millrace.inference.v1.Route.condition
+   */
+  condition: {
+    /**
+     * @generated from field: google.protobuf.Value equals = 1;
+     */
+    value: Value;
+    case: "equals";
+  } | {
+    /**
+     * Takes a row whose number is below this.
+     *
+     * @generated from field: double less_than = 2;
+     */
+    value: number;
+    case: "lessThan";
+  } | {
+    /**
+     * @generated from field: double at_least = 3;
+     */
+    value: number;
+    case: "atLeast";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * @generated from field: string model = 4;
+   */
+  model: string;
+};
+
+/**
+ * Describes the message millrace.inference.v1.Route.
+ * Use `create(RouteSchema)` to create a new message.
+ */
+export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment, 16);
 

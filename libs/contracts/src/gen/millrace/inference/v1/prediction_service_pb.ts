@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file millrace/inference/v1/prediction_service.proto.
  */
 export const file_millrace_inference_v1_prediction_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5taWxscmFjZS9pbmZlcmVuY2UvdjEvcHJlZGljdGlvbl9zZXJ2aWNlLnByb3RvEhVtaWxscmFjZS5pbmZlcmVuY2UudjEiwwEKDlByZWRpY3RSZXF1ZXN0EhYKBW1vZGVsGAEgASgJQge6SARyAhABEi0KCGVudGl0aWVzGAIgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5Db2x1bW4SLAoHcmVxdWVzdBgDIAMoCzIbLm1pbGxyYWNlLmZlYXR1cmUudjEuQ29sdW1uEg0KBWF0X3VzGAQgAygDEhYKDnByZWRpY3Rpb25faWRzGAUgAygJEhUKDXdpdGhfZmVhdHVyZXMYBiABKAgi1AEKD1ByZWRpY3RSZXNwb25zZRIWCg5wcmVkaWN0aW9uX2lkcxgBIAMoCRIrCgdvdXRwdXRzGAIgAygLMhoubWlsbHJhY2UudGVuc29yLnYxLlRlbnNvchI1CghmZWF0dXJlcxgDIAMoCzIjLm1pbGxyYWNlLmluZmVyZW5jZS52MS5TZXJ2ZWRDb2x1bW4SFQoNbW9kZWxfdmVyc2lvbhgEIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgFIAEoCRIWCg5mZWF0dXJlc19hc19vZhgGIAEoCSJ5CgxTZXJ2ZWRDb2x1bW4SDAoEbmFtZRgBIAEoCRIQCghzdGF0dXNlcxgCIAEoDBIWCg5ldmVudF90aW1lc191cxgDIAMoAxIxCgZ2YWx1ZXMYBCABKAsyIS5taWxscmFjZS5mZWF0dXJlLnYxLkNvbHVtblZhbHVlczJtChFQcmVkaWN0aW9uU2VydmljZRJYCgdQcmVkaWN0EiUubWlsbHJhY2UuaW5mZXJlbmNlLnYxLlByZWRpY3RSZXF1ZXN0GiYubWlsbHJhY2UuaW5mZXJlbmNlLnYxLlByZWRpY3RSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_millrace_feature_v1_column, file_millrace_tensor_v1_tensor]);
+  fileDesc("Ci5taWxscmFjZS9pbmZlcmVuY2UvdjEvcHJlZGljdGlvbl9zZXJ2aWNlLnByb3RvEhVtaWxscmFjZS5pbmZlcmVuY2UudjEiwwEKDlByZWRpY3RSZXF1ZXN0EhYKBW1vZGVsGAEgASgJQge6SARyAhABEi0KCGVudGl0aWVzGAIgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5Db2x1bW4SLAoHcmVxdWVzdBgDIAMoCzIbLm1pbGxyYWNlLmZlYXR1cmUudjEuQ29sdW1uEg0KBWF0X3VzGAQgAygDEhYKDnByZWRpY3Rpb25faWRzGAUgAygJEhUKDXdpdGhfZmVhdHVyZXMYBiABKAgi1AEKD1ByZWRpY3RSZXNwb25zZRIWCg5wcmVkaWN0aW9uX2lkcxgBIAMoCRIrCgdvdXRwdXRzGAIgAygLMhoubWlsbHJhY2UudGVuc29yLnYxLlRlbnNvchI1CghmZWF0dXJlcxgDIAMoCzIjLm1pbGxyYWNlLmluZmVyZW5jZS52MS5TZXJ2ZWRDb2x1bW4SFQoNbW9kZWxfdmVyc2lvbhgEIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgFIAEoCRIWCg5mZWF0dXJlc19hc19vZhgGIAEoCSJ5CgxTZXJ2ZWRDb2x1bW4SDAoEbmFtZRgBIAEoCRIQCghzdGF0dXNlcxgCIAEoDBIWCg5ldmVudF90aW1lc191cxgDIAMoAxIxCgZ2YWx1ZXMYBCABKAsyIS5taWxscmFjZS5mZWF0dXJlLnYxLkNvbHVtblZhbHVlcyLnAgoORXhwbGFpblJlcXVlc3QSFgoFbW9kZWwYASABKAlCB7pIBHICEAESFQoNbW9kZWxfdmVyc2lvbhgCIAEoCRI1CghlbnRpdGllcxgDIAEoCzIhLm1pbGxyYWNlLmluZmVyZW5jZS52MS5FbnRpdHlSb3dzSAASNAoHdGVuc29ycxgEIAEoCzIhLm1pbGxyYWNlLmluZmVyZW5jZS52MS5UZW5zb3JSb3dzSAASDgoGb3V0cHV0GAUgASgJEg8KB2VsZW1lbnQYBiABKA0SNQoKYmFja2dyb3VuZBgHIAEoCzIhLm1pbGxyYWNlLmluZmVyZW5jZS52MS5UZW5zb3JSb3dzEiEKD2JhY2tncm91bmRfcm93cxgIIAEoDUIIukgFKgMY6AcSHgoMcGVybXV0YXRpb25zGAkgASgNQgi6SAUqAxiQThIMCgRzZWVkGAogASgEQhAKB3N1YmplY3QSBbpIAggBIngKCkVudGl0eVJvd3MSLQoIZW50aXRpZXMYASADKAsyGy5taWxscmFjZS5mZWF0dXJlLnYxLkNvbHVtbhIsCgdyZXF1ZXN0GAIgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5Db2x1bW4SDQoFYXRfdXMYAyADKAMiOQoKVGVuc29yUm93cxIrCgd0ZW5zb3JzGAEgAygLMhoubWlsbHJhY2UudGVuc29yLnYxLlRlbnNvciKHAQoPRXhwbGFpblJlc3BvbnNlEjAKBHJvd3MYASADKAsyIi5taWxscmFjZS5pbmZlcmVuY2UudjEuRXhwbGFuYXRpb24SFQoNbW9kZWxfdmVyc2lvbhgCIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgDIAEoCRITCgtldmFsdWF0aW9ucxgEIAEoAyJnCgtFeHBsYW5hdGlvbhIMCgRiYXNlGAEgASgBEg4KBm91dHB1dBgCIAEoARI6Cg1jb250cmlidXRpb25zGAMgAygLMiMubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkNvbnRyaWJ1dGlvbiJDCgxDb250cmlidXRpb24SDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoARIWCg5zdGFuZGFyZF9lcnJvchgDIAEoATLMAQoRUHJlZGljdGlvblNlcnZpY2USWAoHUHJlZGljdBIlLm1pbGxyYWNlLmluZmVyZW5jZS52MS5QcmVkaWN0UmVxdWVzdBomLm1pbGxyYWNlLmluZmVyZW5jZS52MS5QcmVkaWN0UmVzcG9uc2USXQoHRXhwbGFpbhIlLm1pbGxyYWNlLmluZmVyZW5jZS52MS5FeHBsYWluUmVxdWVzdBomLm1pbGxyYWNlLmluZmVyZW5jZS52MS5FeHBsYWluUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_millrace_feature_v1_column, file_millrace_tensor_v1_tensor]);
 
 /**
  * @generated from message millrace.inference.v1.PredictRequest
@@ -155,6 +155,233 @@ export const ServedColumnSchema: GenMessage<ServedColumn> = /*@__PURE__*/
   messageDesc(file_millrace_inference_v1_prediction_service, 2);
 
 /**
+ * @generated from message millrace.inference.v1.ExplainRequest
+ */
+export type ExplainRequest = Message<"millrace.inference.v1.ExplainRequest"> & {
+  /**
+   * The name of a deployment, or of a model of the folder.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * Empty: the version in force.
+   *
+   * @generated from field: string model_version = 2;
+   */
+  modelVersion: string;
+
+  /**
+   * What is explained: entities, as Predict takes them, or tensors.
+   *
+   * @generated from oneof millrace.inference.v1.ExplainRequest.subject
+   */
+  subject: {
+    /**
+     * @generated from field: millrace.inference.v1.EntityRows entities = 3;
+     */
+    value: EntityRows;
+    case: "entities";
+  } | {
+    /**
+     * @generated from field: millrace.inference.v1.TensorRows tensors = 4;
+     */
+    value: TensorRows;
+    case: "tensors";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The output that is explained, and which of its elements a row. Default: the first of the first.
+   *
+   * @generated from field: string output = 5;
+   */
+  output: string;
+
+  /**
+   * @generated from field: uint32 element = 6;
+   */
+  element: number;
+
+  /**
+   * Rows that stand for "not known". Default: drawn from the package's baseline.
+   *
+   * @generated from field: millrace.inference.v1.TensorRows background = 7;
+   */
+  background?: TensorRows | undefined;
+
+  /**
+   * @generated from field: uint32 background_rows = 8;
+   */
+  backgroundRows: number;
+
+  /**
+   * Orders in which inputs are made known; each is run forwards and backwards. Default 16.
+   *
+   * @generated from field: uint32 permutations = 9;
+   */
+  permutations: number;
+
+  /**
+   * Makes the answer repeatable. Default 1.
+   *
+   * @generated from field: uint64 seed = 10;
+   */
+  seed: bigint;
+};
+
+/**
+ * Describes the message millrace.inference.v1.ExplainRequest.
+ * Use `create(ExplainRequestSchema)` to create a new message.
+ */
+export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_prediction_service, 3);
+
+/**
+ * @generated from message millrace.inference.v1.EntityRows
+ */
+export type EntityRows = Message<"millrace.inference.v1.EntityRows"> & {
+  /**
+   * @generated from field: repeated millrace.feature.v1.Column entities = 1;
+   */
+  entities: Column[];
+
+  /**
+   * @generated from field: repeated millrace.feature.v1.Column request = 2;
+   */
+  request: Column[];
+
+  /**
+   * @generated from field: repeated int64 at_us = 3;
+   */
+  atUs: bigint[];
+};
+
+/**
+ * Describes the message millrace.inference.v1.EntityRows.
+ * Use `create(EntityRowsSchema)` to create a new message.
+ */
+export const EntityRowsSchema: GenMessage<EntityRows> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_prediction_service, 4);
+
+/**
+ * @generated from message millrace.inference.v1.TensorRows
+ */
+export type TensorRows = Message<"millrace.inference.v1.TensorRows"> & {
+  /**
+   * First dimension the rows.
+   *
+   * @generated from field: repeated millrace.tensor.v1.Tensor tensors = 1;
+   */
+  tensors: Tensor[];
+};
+
+/**
+ * Describes the message millrace.inference.v1.TensorRows.
+ * Use `create(TensorRowsSchema)` to create a new message.
+ */
+export const TensorRowsSchema: GenMessage<TensorRows> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_prediction_service, 5);
+
+/**
+ * @generated from message millrace.inference.v1.ExplainResponse
+ */
+export type ExplainResponse = Message<"millrace.inference.v1.ExplainResponse"> & {
+  /**
+   * @generated from field: repeated millrace.inference.v1.Explanation rows = 1;
+   */
+  rows: Explanation[];
+
+  /**
+   * @generated from field: string model_version = 2;
+   */
+  modelVersion: string;
+
+  /**
+   * @generated from field: string package_digest = 3;
+   */
+  packageDigest: string;
+
+  /**
+   * Runs of the model, counted in rows.
+   *
+   * @generated from field: int64 evaluations = 4;
+   */
+  evaluations: bigint;
+};
+
+/**
+ * Describes the message millrace.inference.v1.ExplainResponse.
+ * Use `create(ExplainResponseSchema)` to create a new message.
+ */
+export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_prediction_service, 6);
+
+/**
+ * `base` and all contributions sum to `output`.
+ *
+ * @generated from message millrace.inference.v1.Explanation
+ */
+export type Explanation = Message<"millrace.inference.v1.Explanation"> & {
+  /**
+   * The mean answer over the background.
+   *
+   * @generated from field: double base = 1;
+   */
+  base: number;
+
+  /**
+   * @generated from field: double output = 2;
+   */
+  output: number;
+
+  /**
+   * The largest first.
+   *
+   * @generated from field: repeated millrace.inference.v1.Contribution contributions = 3;
+   */
+  contributions: Contribution[];
+};
+
+/**
+ * Describes the message millrace.inference.v1.Explanation.
+ * Use `create(ExplanationSchema)` to create a new message.
+ */
+export const ExplanationSchema: GenMessage<Explanation> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_prediction_service, 7);
+
+/**
+ * @generated from message millrace.inference.v1.Contribution
+ */
+export type Contribution = Message<"millrace.inference.v1.Contribution"> & {
+  /**
+   * A feature (`view__feature`), a request column, or an input of the graph; `input[3]` for one of several elements.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: double value = 2;
+   */
+  value: number;
+
+  /**
+   * Of the sampling; 0 where it is exact.
+   *
+   * @generated from field: double standard_error = 3;
+   */
+  standardError: number;
+};
+
+/**
+ * Describes the message millrace.inference.v1.Contribution.
+ * Use `create(ContributionSchema)` to create a new message.
+ */
+export const ContributionSchema: GenMessage<Contribution> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_prediction_service, 8);
+
+/**
  * Predicts for entities: the service reads the features that the model's package names, runs the model and logs the
  * prediction. Callers who have tensors use inference.GRPCInferenceService.
  *
@@ -168,6 +395,16 @@ export const PredictionService: GenService<{
     methodKind: "unary";
     input: typeof PredictRequestSchema;
     output: typeof PredictResponseSchema;
+  },
+  /**
+   * Says what each input contributed to an answer: Shapley values by sampling, against rows that are normal for the model.
+   *
+   * @generated from rpc millrace.inference.v1.PredictionService.Explain
+   */
+  explain: {
+    methodKind: "unary";
+    input: typeof ExplainRequestSchema;
+    output: typeof ExplainResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_millrace_inference_v1_prediction_service, 0);
