@@ -36,6 +36,10 @@ export interface InferOptions {
   /** When the caller stops waiting, in epoch ms. */
   readonly deadlineMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** 1 is the highest level; undefined for the model's default. */
+  readonly priority?: number | undefined;
+  /** Longest time in the queue, in ms, where the model lets requests say so. */
+  readonly queueTimeoutMs?: number | undefined;
 }
 
 interface Request extends Queued {
