@@ -15,6 +15,7 @@ import { predict } from "./rpc/predict.ts";
 import { validate } from "./rpc/validate.ts";
 import { watchStatus } from "./rpc/watch-status.ts";
 import { registerInferenceMetrics } from "./serving/inference-metrics.ts";
+import { InferencePath } from "./serving/inference-path.ts";
 import { ModelFolder } from "./serving/model-folder.ts";
 import { ModelRoster } from "./serving/model-roster.ts";
 import { readiness } from "./serving/readiness.ts";
@@ -48,6 +49,7 @@ await runService(
 
     const roster = host.own(new ModelRoster());
     registerInferenceMetrics(host.metrics, roster);
+    const path = new InferencePath(roster);
     const folder =
       config.models === undefined ? undefined : new ModelFolder(config.models, roster, config, folderLog(log));
     await folder?.loadAll();
@@ -69,6 +71,7 @@ await runService(
     return [
       openInferenceService({
         roster,
+        path,
         folder,
         isReady: () => readiness(roster) === true,
         version: "0.1.0",
@@ -77,6 +80,7 @@ await runService(
       implement(PredictionService, {
         predict: predict({
           roster,
+          path,
           features,
           log: predictions,
           featureTimeoutMs: config.featureTimeoutMs,

@@ -12,11 +12,13 @@ import { repositoryModelUnload } from "./rpc/repository-model-unload.ts";
 import { serverLive } from "./rpc/server-live.ts";
 import { serverMetadata } from "./rpc/server-metadata.ts";
 import { serverReady } from "./rpc/server-ready.ts";
+import type { InferencePath } from "./serving/inference-path.ts";
 import type { ModelFolder } from "./serving/model-folder.ts";
 import type { ModelRoster } from "./serving/model-roster.ts";
 
 export interface OpenInference {
   readonly roster: ModelRoster;
+  readonly path: InferencePath;
   /** Where models are loaded from by call; undefined where none is served from a folder. */
   readonly folder: ModelFolder | undefined;
   readonly isReady: () => boolean;
@@ -27,15 +29,15 @@ export interface OpenInference {
 
 /** The Open Inference Protocol with Triton's extensions. Shared memory, tracing and log settings are left out. */
 export const openInferenceService = (parts: OpenInference): ServiceImplementation => {
-  const { roster, folder, isReady, version, onDefect } = parts;
+  const { roster, path, folder, isReady, version, onDefect } = parts;
   return implement(GRPCInferenceService, {
     serverLive: serverLive(),
     serverReady: serverReady(isReady),
     modelReady: modelReady(roster),
     serverMetadata: serverMetadata(version),
     modelMetadata: modelMetadata(roster),
-    modelInfer: modelInfer(roster),
-    modelStreamInfer: modelStreamInfer(roster, onDefect),
+    modelInfer: modelInfer(path),
+    modelStreamInfer: modelStreamInfer(path, onDefect),
     modelConfig: modelConfig(roster),
     modelStatistics: modelStatistics(roster),
     repositoryIndex: repositoryIndex(roster),

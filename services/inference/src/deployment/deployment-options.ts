@@ -8,7 +8,7 @@ import {
 import type { FieldViolation } from "@millrace/errors";
 import { RequestInvalidError, validateRequest } from "@millrace/grpc";
 import type { ServingOptions } from "../serving/load-version.ts";
-import { defaultPolicy, type PredictPolicy } from "../serving/served-version.ts";
+import { defaultPolicy, type PredictPolicy } from "../serving/servable.ts";
 import { DeclarationInvalidError } from "./declaration-invalid-error.ts";
 import { durationMs } from "./duration.ts";
 

@@ -1,4 +1,3 @@
-import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import type { ModelRoster, VersionRecord } from "../serving/model-roster.ts";
 import { ModelUnknownError } from "../serving/serving-errors.ts";
 
@@ -12,12 +11,12 @@ export const deploymentStatuses = (roster: ModelRoster, model: string) => {
   return (model === "" ? names : [model]).map((name) => ({
     model: name,
     declarationHash: roster.declarationHash(name),
-    versions: roster.records(name).map((record) => versionStatus(record, roster.active(name) === record)),
+    versions: roster.records(name).map((record) => versionStatus(record, roster.share(name, record))),
   }));
 };
 
-const versionStatus = (record: VersionRecord, active: boolean) => {
-  const { version, reference, digest, state, reason, message, sinceMs, served } = record;
+const versionStatus = (record: VersionRecord, weight: number) => {
+  const { version, reference, digest, signedBy, state, reason, message, sinceMs, served } = record;
   return {
     version: BigInt(version),
     package: reference,
@@ -25,12 +24,13 @@ const versionStatus = (record: VersionRecord, active: boolean) => {
     state,
     reason,
     message,
-    weight: active && state === State.READY ? 1 : 0,
+    weight,
     since: { seconds: BigInt(Math.floor(sinceMs / 1000)), nanos: (sinceMs % 1000) * 1_000_000 },
     executionProvider:
       served === undefined ? "" : `${served.executionProvider.name}: ${served.executionProvider.reason}`,
-    instances: served?.lane.instances.length ?? 0,
+    instances: served?.instanceCount ?? 0,
     memoryBytes: BigInt(served?.memoryBytes ?? 0),
     goldenExamples: served?.goldenExamples ?? 0,
+    signedBy,
   };
 };

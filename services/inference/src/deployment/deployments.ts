@@ -2,6 +2,7 @@ import { VersionStatus_State as State } from "@millrace/contracts/millrace/infer
 import { MillraceError, Reason } from "@millrace/errors";
 import { loadVersion, type ServingOptions } from "../serving/load-version.ts";
 import type { ModelRoster, VersionRecord } from "../serving/model-roster.ts";
+import { highestVersion } from "../serving/traffic-rules.ts";
 import { checkedPackage, type PackageSources } from "./check-package.ts";
 import { type DeploymentPlan, planDeployments } from "./deployment-options.ts";
 import type { ParsedDeclaration } from "./parse-declaration.ts";
@@ -56,7 +57,7 @@ export class Deployments {
     for (const plan of plans) {
       const before = this.#wanted.get(plan.model);
       if (before?.key === plan.key) {
-        this.#roster.declare(plan.model, hash);
+        this.#roster.direct(plan.model, highestVersion, hash);
         continue;
       }
       before?.abort.abort();
@@ -133,7 +134,9 @@ export class Deployments {
       throw supersededError();
     }
     // The one before drains in its own time: a call that is still held by it must not keep a newer version away.
-    this.#roster.serve(model, record, served).catch(this.#observer.onDefect);
+    Promise.all([this.#roster.serve(model, record, served), this.#roster.retain(model, [version])]).catch(
+      this.#observer.onDefect,
+    );
     this.#observer.onServes(model, version, reader.digest, joining);
   }
 

@@ -3,12 +3,12 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Prediction, PredictionSchema } from "@millrace/contracts/millrace/event/v1/event";
 import type { FeatureInput } from "@millrace/contracts/millrace/model/v1/model_package";
 import { decodeStrings, elementCount, type Tensor, toNumbers } from "@millrace/tensor";
-import type { ServedVersion } from "../serving/served-version.ts";
+import type { Servable } from "../serving/servable.ts";
 import { type ReadableColumn, valueAt } from "./column-rows.ts";
 
 /** Everything that one call of Predict gave, for its rows. */
 export interface PredictedRows {
-  readonly served: ServedVersion;
+  readonly served: Servable;
   readonly bindings: readonly FeatureInput[];
   readonly ids: readonly string[];
   /** The time asked for, in µs, by row. */

@@ -13,8 +13,8 @@ export class ParameterInvalidError extends MillraceError {
 type Case = InferParameter["parameterChoice"]["case"];
 
 /**
- * The request parameters that the protocol gives a meaning, with the types that they may have. Sequences and priority
- * levels are off for every model here, and where they are off the protocol has these parameters ignored.
+ * The request parameters that the protocol gives a meaning, with the types that they may have. Sequences are off for
+ * every model here, and where they are off the protocol has these parameters ignored.
  */
 const known: Readonly<Record<string, readonly Case[]>> = {
   sequence_id: ["int64Param", "stringParam"],
@@ -28,12 +28,19 @@ const known: Readonly<Record<string, readonly Case[]>> = {
 /** Parameters that move tensors elsewhere or change what an output is: ignoring them would answer something else. */
 const refused = new Set(["classification", "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"]);
 
+/** What a request's parameters ask of the queue. */
+export interface QueueParameters {
+  /** 1 is the highest level; undefined for the model's default. */
+  readonly priority: number | undefined;
+  /** Longest time in the queue, in ms, where the model lets requests say so. */
+  readonly queueTimeoutMs: number | undefined;
+}
+
 /**
- * Checks the parameters of a request, of its inputs and of its outputs.
- * @returns the time after which the request is to be dropped from the queue, in µs, where it names one.
+ * Checks the parameters of a request, of its inputs and of its outputs, and reads those that are for the queue.
  * @throws ParameterInvalidError
  */
-export const checkParameters = (request: ModelInferRequest): number | undefined => {
+export const readParameters = (request: ModelInferRequest): QueueParameters => {
   for (const [name, { parameterChoice }] of Object.entries(request.parameters)) {
     const types = known[name];
     const field = `parameters.${name}`;
@@ -59,11 +66,19 @@ export const checkParameters = (request: ModelInferRequest): number | undefined 
       }
     }
   }
-  const timeout = request.parameters.timeout?.parameterChoice;
-  if (timeout?.case !== "int64Param" && timeout?.case !== "uint64Param") return undefined;
-  if (timeout.value < 0n)
-    throw new ParameterInvalidError("parameters.timeout", "microseconds, 0 or more", `${timeout.value}`);
-  return timeout.value === 0n ? undefined : Number(timeout.value);
+  const timeoutUs = whole(request, "timeout", "microseconds, 0 or more");
+  return {
+    priority: whole(request, "priority", "a level, 0 or more"),
+    queueTimeoutMs: timeoutUs === undefined ? undefined : timeoutUs / 1000,
+  };
+};
+
+/** A number of 0 or more; undefined where it is 0 or absent, which both mean the default. */
+const whole = (request: ModelInferRequest, name: string, expected: string): number | undefined => {
+  const choice = request.parameters[name]?.parameterChoice;
+  if (choice?.case !== "int64Param" && choice?.case !== "uint64Param") return undefined;
+  if (choice.value < 0n) throw new ParameterInvalidError(`parameters.${name}`, expected, `${choice.value}`);
+  return choice.value === 0n ? undefined : Number(choice.value);
 };
 
 const word = (type: Case): string => type?.replace("Param", "_param") ?? "no value";

@@ -3,13 +3,15 @@ import { DataType, ModelInstanceGroup_Kind } from "@millrace/contracts/inference
 import type { Unary } from "@millrace/grpc";
 import type { Datatype, TensorSpec } from "@millrace/tensor";
 import type { ModelRoster } from "../serving/model-roster.ts";
-import { platform } from "./model-metadata.ts";
+import { ServedVersion } from "../serving/served-version.ts";
+import { ModelUnknownError } from "../serving/serving-errors.ts";
 
 /** How a model really runs, as Triton's model configuration. Dimensions are without the batch where there is one. */
 export const modelConfig =
   (roster: ModelRoster): Unary<typeof GRPCInferenceService.method.modelConfig> =>
   async ({ name, version }) => {
     const served = roster.find(name, version);
+    if (!(served instanceof ServedVersion)) throw new ModelUnknownError(name, version, roster.names());
     const { lane } = served;
     const { batched } = lane;
     const { maxBatchSize, maxQueueDelayMs, maxQueueSize } = lane.options;
@@ -21,7 +23,7 @@ export const modelConfig =
     return {
       config: {
         name,
-        platform,
+        platform: served.platform,
         backend: "onnxruntime",
         maxBatchSize: batched ? maxBatchSize : 0,
         input: served.inputs.map(tensor),

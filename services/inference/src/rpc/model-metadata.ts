@@ -3,9 +3,6 @@ import type { Unary } from "@millrace/grpc";
 import type { TensorSpec } from "@millrace/tensor";
 import type { ModelRoster } from "../serving/model-roster.ts";
 
-/** The platform of every model here, in Triton's words. */
-export const platform = "onnxruntime_onnx";
-
 /** Names a model's inputs and outputs; its package's digest and where it runs are properties. */
 export const modelMetadata =
   (roster: ModelRoster): Unary<typeof GRPCInferenceService.method.modelMetadata> =>
@@ -21,8 +18,8 @@ export const modelMetadata =
     }
     return {
       name,
-      versions: [served.version],
-      platform,
+      versions: roster.versions(name).map(({ version }) => version),
+      platform: served.platform,
       inputs: served.inputs.map(tensorMetadata),
       outputs: served.outputs.map(tensorMetadata),
       properties,

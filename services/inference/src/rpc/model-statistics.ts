@@ -2,16 +2,22 @@ import type { GRPCInferenceService } from "@millrace/contracts/inference/grpc_se
 import type { Unary } from "@millrace/grpc";
 import type { CountedTime } from "../execution/model-statistics.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
-import type { ServedVersion } from "../serving/served-version.ts";
+import type { Servable } from "../serving/servable.ts";
 
 /** What a model has done since it was loaded; all models where none is named. */
 export const modelStatistics =
   (roster: ModelRoster): Unary<typeof GRPCInferenceService.method.modelStatistics> =>
   async ({ name, version }) => ({
-    modelStats: (name === "" ? roster.served() : [roster.find(name, version)]).map(statisticsOf),
+    modelStats: statisticsTargets(roster, name, version).map(statisticsOf),
   });
 
-const statisticsOf = ({ name, version, lane: { statistics }, memoryBytes }: ServedVersion) => ({
+/** Every version that is ready, of all models or of one. @throws ModelUnknownError, ModelNotReadyError */
+const statisticsTargets = (roster: ModelRoster, name: string, version: string): readonly Servable[] => {
+  if (name === "") return roster.served();
+  return version === "" && roster.versions(name).length > 0 ? roster.versions(name) : [roster.find(name, version)];
+};
+
+const statisticsOf = ({ name, version, statistics, memoryBytes }: Servable) => ({
   name,
   version,
   lastInference: BigInt(statistics.lastInferenceMs),

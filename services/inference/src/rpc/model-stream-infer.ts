@@ -3,7 +3,7 @@ import { type ModelInferRequest, ModelStreamInferResponseSchema } from "@millrac
 import { type CallContext, type RawBidi, rawBidi, statusFromError } from "@millrace/grpc";
 import type { Tensor } from "@millrace/tensor";
 import { encodeInferResponse, finalResponse, type ResponseHead } from "../protocol/infer-response.ts";
-import type { ModelRoster } from "../serving/model-roster.ts";
+import type { InferencePath } from "../serving/inference-path.ts";
 import { decodeInferRequest, infer } from "./model-infer.ts";
 
 /** Requests of one stream that are under way at once: the next is read when the oldest is answered. */
@@ -15,11 +15,11 @@ const maxInFlight = 1024;
  *
  * @param onDefect is given what is no error of ours, for the log.
  */
-export const modelStreamInfer = (roster: ModelRoster, onDefect: (error: unknown) => void): RawBidi =>
-  rawBidi((requests, call) => answers(roster, requests, call, onDefect));
+export const modelStreamInfer = (path: InferencePath, onDefect: (error: unknown) => void): RawBidi =>
+  rawBidi((requests, call) => answers(path, requests, call, onDefect));
 
 async function* answers(
-  roster: ModelRoster,
+  path: InferencePath,
   requests: AsyncIterable<Uint8Array>,
   call: CallContext,
   onDefect: (error: unknown) => void,
@@ -31,7 +31,7 @@ async function* answers(
   const read = async (): Promise<void> => {
     try {
       for await (const bytes of requests) {
-        pending.push(answer(roster, bytes, call, onDefect));
+        pending.push(answer(path, bytes, call, onDefect));
         wake();
         while (pending.length >= maxInFlight && !call.signal.aborted) await pending[0];
       }
@@ -61,7 +61,7 @@ async function* answers(
 }
 
 const answer = async (
-  roster: ModelRoster,
+  path: InferencePath,
   bytes: Uint8Array,
   call: CallContext,
   onDefect: (error: unknown) => void,
@@ -69,7 +69,7 @@ const answer = async (
   let request: ModelInferRequest | undefined;
   try {
     request = decodeInferRequest(bytes);
-    return await infer(roster, request, bytes.byteLength, call, encodeStreamed);
+    return await infer(path, request, bytes.byteLength, call, encodeStreamed);
   } catch (error) {
     const { code, details } = statusFromError(error, call.traceId);
     if (code === internal) onDefect(error);

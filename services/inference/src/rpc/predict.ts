@@ -3,17 +3,20 @@ import type { PredictionService, PredictRequest } from "@millrace/contracts/mill
 import type { CallContext, Unary } from "@millrace/grpc";
 import { ModelInvalidError, type Tensor } from "@millrace/tensor";
 import { rowsOf } from "../execution/batch-rows.ts";
-import { featureColumn, type ReadableColumn, requestColumn, rowCount } from "../prediction/column-rows.ts";
+import { featureColumn, type ReadableColumn, requestColumn, rowCount, valueAt } from "../prediction/column-rows.ts";
 import type { FeatureReader } from "../prediction/feature-reader.ts";
 import { graphInputs } from "../prediction/graph-inputs.ts";
 import { NoFeaturesError, PredictRequestInvalidError } from "../prediction/predict-errors.ts";
 import type { PredictionLog } from "../prediction/prediction-log.ts";
 import { isSampled, predictionRecords } from "../prediction/prediction-records.ts";
+import type { Caller, InferencePath } from "../serving/inference-path.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
-import type { ServedVersion } from "../serving/served-version.ts";
+import type { Servable } from "../serving/servable.ts";
+import { callerOf } from "./model-infer.ts";
 
 export interface Predicting {
   readonly roster: ModelRoster;
+  readonly path: InferencePath;
   /** Undefined where no feature-serving was named. */
   readonly features: FeatureReader | undefined;
   /** Undefined where predictions are not logged. */
@@ -33,16 +36,23 @@ export interface Predicting {
 export const predict =
   (parts: Predicting): Unary<typeof PredictionService.method.predict> =>
   async (request, call) => {
-    const served = parts.roster.find(request.model, "");
+    const caller: Caller = { ...callerOf(call), entity: (name) => firstKey(request, name) };
+    const served = parts.roster.find(request.model, "", caller);
     const release = served.lease();
     try {
-      return await predictWith(parts, served, request, call);
+      return await predictWith(parts, served, request, call, caller);
     } finally {
       release();
     }
   };
 
-const predictWith = async (parts: Predicting, served: ServedVersion, request: PredictRequest, call: CallContext) => {
+const predictWith = async (
+  parts: Predicting,
+  served: Servable,
+  request: PredictRequest,
+  call: CallContext,
+  caller: Caller,
+) => {
   const arrivedMs = parts.nowMs();
   const startedMs = performance.now();
   const binding = served.origin.manifest?.features;
@@ -80,7 +90,7 @@ const predictWith = async (parts: Predicting, served: ServedVersion, request: Pr
   for (const column of answer.features) columns.set(column.name, featureColumn(column, neverNull.has(column.name)));
 
   const inputs = graphInputs(request.model, binding.inputs, served.inputs, columns, rows, onMissing === "REFUSE");
-  const outputs = await runRows(served, inputs, rows, call);
+  const outputs = await runRows(parts.path, served, inputs, rows, caller);
 
   if (parts.log !== undefined) {
     const sampled = ids.flatMap((id, row) => (isSampled(id, sampling) ? row : []));
@@ -122,19 +132,19 @@ const predictWith = async (parts: Predicting, served: ServedVersion, request: Pr
 
 /** Runs all rows, in as many runs as the model's batch size asks for; rows of a model that joins none run alone. */
 const runRows = async (
-  served: ServedVersion,
+  path: InferencePath,
+  served: Servable,
   inputs: readonly Tensor[],
   rows: number,
-  { signal, deadlineMs }: CallContext,
+  caller: Caller,
 ): Promise<Tensor[]> => {
-  const { lane } = served;
-  const step = lane.batched ? lane.options.maxBatchSize : 1;
+  const step = served.batched ? served.maxBatchSize : 1;
   const parts: Promise<Tensor[]>[] = [];
   for (let first = 0; first < rows; first += step) {
     const count = Math.min(step, rows - first);
     const part = inputs.map((input) => rowsOf(input, first, count));
     parts.push(
-      lane.infer(part, count, { signal, deadlineMs }, (outputs) =>
+      path.runOn({ served, id: "", inputs: part, rows: count, caller }, (outputs) =>
         outputs.map((output) => {
           if (output.shape[0] !== count) {
             throw new ModelInvalidError(
@@ -156,6 +166,14 @@ const runRows = async (
     const rest = first?.shape.slice(1) ?? shape.slice(1);
     return { name, datatype, shape: [rows, ...rest], data };
   });
+};
+
+/** The first value of an entity key, as text. */
+const firstKey = (request: PredictRequest, name: string): string | undefined => {
+  const column = request.entities.find((column) => column.name === name);
+  if (column === undefined) return undefined;
+  const value = valueAt(requestColumn(column, `entities.${name}`), 0)?.value;
+  return value?.value === undefined ? undefined : String(value.value);
 };
 
 /** @throws PredictRequestInvalidError where the columns have no rows, or differ in length. */

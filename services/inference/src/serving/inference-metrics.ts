@@ -1,7 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { CountedTime, FailureReason, ModelStatistics } from "../execution/model-statistics.ts";
 import type { ModelRoster } from "./model-roster.ts";
-import type { ServedVersion } from "./served-version.ts";
+import type { Servable } from "./servable.ts";
 
 /** Upper bounds of the histogram of batch sizes, in rows. */
 const batchSizeBounds = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
@@ -16,7 +16,7 @@ export const registerInferenceMetrics = (registry: Registry, roster: ModelRoster
     name: string,
     help: string,
     extra: string[],
-    read: (served: ServedVersion, inc: (value: number, labels?: Record<string, string>) => void) => void,
+    read: (served: Servable, inc: (value: number, labels?: Record<string, string>) => void) => void,
   ) =>
     new Counter({
       name,
@@ -32,14 +32,14 @@ export const registerInferenceMetrics = (registry: Registry, roster: ModelRoster
       },
     });
   const total = (name: string, help: string, value: (statistics: ModelStatistics) => number) =>
-    counter(name, help, [], ({ lane }, inc) => inc(value(lane.statistics)));
+    counter(name, help, [], ({ statistics }, inc) => inc(value(statistics)));
   const time = (name: string, help: string, value: (statistics: ModelStatistics) => CountedTime) =>
     total(name, help, (statistics) => Math.round(value(statistics).ns / 1000));
 
   total("nv_inference_request_success", "Requests that were answered.", ({ success }) => success.count);
-  counter("nv_inference_request_failure", "Requests that failed, by reason.", ["reason"], ({ lane }, inc) => {
-    for (const reason of Object.keys(lane.statistics.failures) as FailureReason[]) {
-      inc(lane.statistics.failures[reason], { reason });
+  counter("nv_inference_request_failure", "Requests that failed, by reason.", ["reason"], ({ statistics }, inc) => {
+    for (const reason of Object.keys(statistics.failures) as FailureReason[]) {
+      inc(statistics.failures[reason], { reason });
     }
   });
   total("nv_inference_count", "Rows that were run.", ({ inferences }) => inferences);
@@ -53,18 +53,18 @@ export const registerInferenceMetrics = (registry: Registry, roster: ModelRoster
     "millrace_inference_batch_closed_total",
     "Batches, by the reason why they were closed.",
     ["reason"],
-    ({ lane }, inc) => {
-      for (const [reason, count] of lane.statistics.closed) inc(count, { reason });
+    ({ statistics }, inc) => {
+      for (const [reason, count] of statistics.closed) inc(count, { reason });
     },
   );
   const bucket = (
     le: string,
     bound: number,
-    served: ServedVersion,
+    served: Servable,
     inc: (value: number, labels: Record<string, string>) => void,
   ) => {
     let runs = 0;
-    for (const [rows, { infer }] of served.lane.statistics.batches) if (rows <= bound) runs += infer.count;
+    for (const [rows, { infer }] of served.statistics.batches) if (rows <= bound) runs += infer.count;
     inc(runs, { le });
   };
   counter(
@@ -83,7 +83,7 @@ export const registerInferenceMetrics = (registry: Registry, roster: ModelRoster
     registers: [registry],
     collect() {
       this.reset();
-      for (const { name: model, version, lane } of roster.served()) this.set({ model, version }, lane.waiting);
+      for (const { name: model, version, waiting } of roster.served()) this.set({ model, version }, waiting);
     },
   });
   new Gauge({

@@ -6,7 +6,8 @@ import { ModelLane } from "../execution/model-lane.ts";
 import { ModelStatistics } from "../execution/model-statistics.ts";
 import { checkGolden } from "./check-golden.ts";
 import { probeBatching } from "./probe-batching.ts";
-import { type ModelOrigin, type PredictPolicy, ServedVersion } from "./served-version.ts";
+import type { ModelOrigin, PredictPolicy } from "./servable.ts";
+import { ServedVersion } from "./served-version.ts";
 
 /** How a version is to run. */
 export interface ServingOptions extends BatchingOptions {

@@ -5,7 +5,7 @@ import { MillraceError, Reason } from "@millrace/errors";
 import { ModelInvalidError } from "@millrace/tensor";
 import { loadVersion, type ServingOptions } from "./load-version.ts";
 import type { ModelRoster } from "./model-roster.ts";
-import { defaultPolicy } from "./served-version.ts";
+import { defaultPolicy } from "./servable.ts";
 import { ModelUnknownError } from "./serving-errors.ts";
 
 /** A model file that was found. */

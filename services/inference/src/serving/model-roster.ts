@@ -1,24 +1,29 @@
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import { MillraceError, Reason } from "@millrace/errors";
-import type { ServedVersion } from "./served-version.ts";
+import type { Servable } from "./servable.ts";
 import { ModelNotReadyError, ModelUnknownError } from "./serving-errors.ts";
+import { chooseVersion, highestVersion, type RoutingKeys, shareOf, type TrafficRules } from "./traffic-rules.ts";
 
 /** What is known of one version of a model, served or not. */
 export interface VersionRecord {
   readonly version: string;
   readonly reference: string;
   digest: string;
+  /** The key that signed the package, where a signature was demanded. */
+  signedBy: string;
   state: State;
   /** A reason's word and a sentence, where it failed. */
   reason: string;
   message: string;
   sinceMs: number;
-  served: ServedVersion | undefined;
+  served: Servable | undefined;
 }
 
-/** A model name: the version that answers, and what else is known. */
+/** A model name: the versions that are ready, who of them answers, and what else is known. */
 interface Entry {
-  active: VersionRecord | undefined;
+  /** Ready, the lowest version first. */
+  ready: readonly Servable[];
+  rules: TrafficRules;
   readonly records: VersionRecord[];
   declarationHash: string;
 }
@@ -28,28 +33,36 @@ const keptRecords = 4;
 
 /**
  * Who serves what: the one place that a call looks a model up in, and that a change is put in force in. A swap is one
- * assignment: a call sees the old version or the new one, and the old one drains afterwards.
+ * assignment: a call sees the old versions or the new ones, and what left drains afterwards.
  */
 export class ModelRoster {
   readonly #entries = new Map<string, Entry>();
   readonly #watchers = new Set<() => void>();
 
   /**
-   * The version that answers for a name.
-   * @param version empty for the one in force.
+   * Who answers a call.
+   * @param version empty for whoever the traffic rules choose.
+   * @param keys what the call can be told apart by; without them the version with most of the traffic is meant.
    * @throws ModelUnknownError, ModelNotReadyError
    */
-  find(name: string, version: string): ServedVersion {
+  find(name: string, version: string, keys?: RoutingKeys): Servable {
     const entry = this.#entries.get(name);
-    const active = entry?.active;
-    if (active?.served !== undefined && (version === "" || version === active.version)) {
-      if (!active.served.lane.alive) {
-        throw new ModelNotReadyError(name, active.version, "unavailable", "Each of its workers is wedged or was lost.");
+    if (entry !== undefined && entry.ready.length > 0) {
+      const served =
+        version === ""
+          ? chooseVersion(entry.ready, entry.rules, keys)
+          : entry.ready.find((served) => served.version === version);
+      if (served !== undefined) {
+        if (served.alive) return served;
+        throw new ModelNotReadyError(name, served.version, "unavailable", "Each of its workers is wedged or was lost.");
       }
-      return active.served;
     }
+    throw this.#notFound(name, version, entry);
+  }
+
+  #notFound(name: string, version: string, entry: Entry | undefined): MillraceError {
     if (!/^\d*$/.test(version)) {
-      throw new MillraceError(
+      return new MillraceError(
         "INVALID_ARGUMENT",
         Reason.FIELD_INVALID,
         `model_version: expected a decimal integer, or nothing for the version in force; got ${version}.`,
@@ -59,8 +72,18 @@ export class ModelRoster {
     const record = entry?.records.findLast(
       (record) => (version === "" || record.version === version) && record.state !== State.UNLOADED,
     );
-    if (record === undefined) throw new ModelUnknownError(name, version, this.names());
-    throw new ModelNotReadyError(name, record.version, stateWord(record.state), record.message);
+    if (record === undefined) return new ModelUnknownError(name, version, this.names());
+    if (record.state === State.READY) {
+      return new ModelNotReadyError(name, "", "unavailable", "None of its versions that have traffic can run.");
+    }
+    return new ModelNotReadyError(name, record.version, stateWord(record.state), record.message);
+  }
+
+  /** The versions that get a copy of a call that another one answered. */
+  shadowsOf({ name, version }: Servable): readonly Servable[] {
+    const entry = this.#entries.get(name);
+    if (entry === undefined || entry.rules.shadows.length === 0) return [];
+    return entry.ready.filter((served) => served.version !== version && entry.rules.shadows.includes(served.version));
   }
 
   /** The names that are known and not unloaded, sorted. */
@@ -71,18 +94,34 @@ export class ModelRoster {
       .sort();
   }
 
-  /** Every version that answers, by name. */
-  served(): ServedVersion[] {
-    return this.names().flatMap((name) => this.#entries.get(name)?.active?.served ?? []);
+  /** Everything that is ready, by name, the lowest version first. */
+  served(): Servable[] {
+    return this.names().flatMap((name) => this.versions(name));
   }
 
-  /** What is known of a name, the oldest version first. */
+  /** What is ready behind a name, the lowest version first. */
+  versions(name: string): readonly Servable[] {
+    return this.#entries.get(name)?.ready ?? [];
+  }
+
+  /** What is known of a name, the oldest record first. */
   records(name: string): readonly VersionRecord[] {
     return this.#entries.get(name)?.records ?? [];
   }
 
-  active(name: string): VersionRecord | undefined {
-    return this.#entries.get(name)?.active;
+  rules(name: string): TrafficRules {
+    return this.#entries.get(name)?.rules ?? highestVersion;
+  }
+
+  /** Share of the traffic of a record's version, 0 to 1. */
+  share(name: string, record: VersionRecord): number {
+    const entry = this.#entries.get(name);
+    if (entry === undefined || record.state !== State.READY) return 0;
+    return shareOf(
+      record.version,
+      entry.ready.map(({ version }) => version),
+      entry.rules,
+    );
   }
 
   declarationHash(name: string): string {
@@ -91,16 +130,13 @@ export class ModelRoster {
 
   /** Begins to tell of a version that is about to be loaded. */
   begin(name: string, version: string, reference: string, declarationHash = ""): VersionRecord {
-    let entry = this.#entries.get(name);
-    if (entry === undefined) {
-      entry = { active: undefined, records: [], declarationHash };
-      this.#entries.set(name, entry);
-    }
-    entry.declarationHash = declarationHash;
+    const entry = this.#entry(name);
+    if (declarationHash !== "") entry.declarationHash = declarationHash;
     const record: VersionRecord = {
       version,
       reference,
       digest: "",
+      signedBy: "",
       state: State.LOADING,
       reason: "",
       message: "",
@@ -125,36 +161,48 @@ export class ModelRoster {
     this.#changed();
   }
 
-  /** Records under which declaration a name stands, where its version stays as it is. */
-  declare(name: string, declarationHash: string): void {
-    const entry = this.#entries.get(name);
-    if (entry === undefined || entry.declarationHash === declarationHash) return;
+  /** Says who answers from now on, and under which declaration; empty where there is none. */
+  direct(name: string, rules: TrafficRules, declarationHash = ""): void {
+    const entry = this.#entry(name);
+    entry.rules = rules;
     entry.declarationHash = declarationHash;
     this.#changed();
   }
 
-  /** Puts a version in force, at once; the one before drains and is freed. Resolves when it is gone. */
-  async serve(name: string, record: VersionRecord, served: ServedVersion): Promise<void> {
-    const entry = this.#entries.get(name);
-    if (entry === undefined) throw new RangeError(`The roster knows no ${name}.`);
-    const before = entry.active;
+  /**
+   * Makes a version ready, at once; one of the same number that was ready drains and is freed. Other versions stay: see
+   * `retain`. Resolves when what it replaced is gone.
+   */
+  async serve(name: string, record: VersionRecord, served: Servable): Promise<void> {
+    const entry = this.#entry(name);
+    const before = entry.records.find(
+      (other) => other !== record && other.version === record.version && other.served !== undefined,
+    );
     record.served = served;
     record.digest = served.origin.digest;
-    entry.active = record;
+    entry.ready = [...entry.ready.filter(({ version }) => version !== served.version), served].sort(
+      (a, b) => Number(a.version) - Number(b.version),
+    );
     this.update(record, State.READY);
     if (before !== undefined) await this.#retire(before);
+  }
+
+  /** Takes the versions that are not named out of service; what they have taken is answered. Resolves when they are gone. */
+  async retain(name: string, versions: readonly string[]): Promise<void> {
+    const entry = this.#entry(name);
+    entry.ready = entry.ready.filter(({ version }) => versions.includes(version));
+    const leaving = entry.records.filter(
+      ({ version, served, state }) => served !== undefined && state !== State.DRAINING && !versions.includes(version),
+    );
+    await Promise.all(leaving.map((record) => this.#retire(record)));
   }
 
   /** Takes a model out of service: no new call finds it, those under way are answered. */
   async unload(name: string): Promise<void> {
     const entry = this.#entries.get(name);
-    const before = entry?.active;
     if (entry === undefined) throw new ModelUnknownError(name, "", this.names());
-    entry.active = undefined;
-    for (const record of entry.records) {
-      if (record !== before && record.state === State.FAILED) this.update(record, State.UNLOADED);
-    }
-    if (before !== undefined) await this.#retire(before);
+    for (const record of entry.records) if (record.state === State.FAILED) this.update(record, State.UNLOADED);
+    await this.retain(name, []);
   }
 
   /** Calls back after each change, until the answered function is called. */
@@ -171,6 +219,15 @@ export class ModelRoster {
     });
     await Promise.race([Promise.all(this.names().map((name) => this.unload(name))), limit]);
     clearTimeout(timer);
+  }
+
+  #entry(name: string): Entry {
+    let entry = this.#entries.get(name);
+    if (entry === undefined) {
+      entry = { ready: [], rules: highestVersion, records: [], declarationHash: "" };
+      this.#entries.set(name, entry);
+    }
+    return entry;
   }
 
   async #retire(record: VersionRecord): Promise<void> {

@@ -7,9 +7,9 @@ import type { ModelRoster } from "./model-roster.ts";
  */
 export const readiness = (roster: ModelRoster): true | string => {
   for (const name of roster.names()) {
-    const active = roster.active(name);
-    if (active?.served !== undefined) {
-      if (!active.served.lane.alive) return `Each worker of ${name} is wedged or was lost.`;
+    const versions = roster.versions(name);
+    if (versions.length > 0) {
+      if (!versions.some(({ alive }) => alive)) return `Each worker of ${name} is wedged or was lost.`;
     } else if (roster.records(name).some(({ state }) => state === State.LOADING || state === State.CHECKING)) {
       return `${name} is loading.`;
     }

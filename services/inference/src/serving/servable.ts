@@ -1,0 +1,87 @@
+import type { ModelPackage } from "@millrace/contracts/millrace/model/v1/model_package";
+import type { Tensor, TensorSpec } from "@millrace/tensor";
+import type { InferOptions } from "../execution/model-lane.ts";
+import type { ModelStatistics } from "../execution/model-statistics.ts";
+
+/** Where something that is served comes from. */
+export interface ModelOrigin {
+  /** As it was declared: a package reference, or the path of a model file. */
+  readonly reference: string;
+  /** `sha256:…` of the package; empty for a bare model file. */
+  readonly digest: string;
+  /** The package's repository; empty for a bare model file. */
+  readonly repository: string;
+  readonly manifest: ModelPackage | undefined;
+}
+
+/** What a deployment says of its predictions by entity. */
+export interface PredictPolicy {
+  readonly onMissing: "IMPUTE" | "REFUSE";
+  /** Share of a call's deadline that features may use, above 0 up to 1. */
+  readonly deadlineShare: number;
+  /** Share of predictions that are logged, 0 to 1. */
+  readonly sampling: number;
+  readonly acknowledge: "ASYNCHRONOUS" | "BEFORE_RESPONSE";
+}
+
+export const defaultPolicy: PredictPolicy = {
+  onMissing: "IMPUTE",
+  deadlineShare: 0.5,
+  sampling: 1,
+  acknowledge: "ASYNCHRONOUS",
+};
+
+/**
+ * What answers behind a name and a version: a model with its lane, or a pipeline of models. Whoever needs it for longer
+ * than one turn of the event loop holds a lease, so that a swap does not retire it in between.
+ */
+export interface Servable {
+  readonly name: string;
+  /** A decimal integer. */
+  readonly version: string;
+  /** In Triton's words: `onnxruntime_onnx`, or `ensemble` for a pipeline. */
+  readonly platform: string;
+  readonly origin: ModelOrigin;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  /** The names of an output's classes, by output, for those that have names. */
+  readonly labels: ReadonlyMap<string, readonly string[]>;
+  /** Whether requests are joined along the first axis of every input. */
+  readonly batched: boolean;
+  /** Most rows of one request where it is batched. */
+  readonly maxBatchSize: number;
+  readonly policy: PredictPolicy;
+  /** Largest request in bytes; undefined where only the service's limit holds. */
+  readonly maxMessageBytes: number | undefined;
+  readonly statistics: ModelStatistics;
+  /** Whether it can run something now. */
+  readonly alive: boolean;
+  /** Requests that wait. */
+  readonly waiting: number;
+  readonly executionProvider: { readonly name: string; readonly reason: string };
+  /** Workers, each with its own copy of the weights. */
+  readonly instanceCount: number;
+  readonly goldenExamples: number;
+  readonly memoryBytes: number;
+  readonly loadSeconds: number;
+
+  /**
+   * Runs a request.
+   * @param inputs in the order of `inputs`, checked against them.
+   * @param rows the first dimension of every input where it is batched; 1 otherwise.
+   * @param read is given the outputs, in the order of `outputs`, as views that are void when it returns.
+   * @throws QueueFullError, DeadlinePassedError, InferenceCancelledError, ModelFailedError, RunTooLongError
+   */
+  infer<R>(
+    inputs: readonly Tensor[],
+    rows: number,
+    options: InferOptions,
+    read: (outputs: readonly Tensor[]) => R,
+  ): Promise<R>;
+
+  /** Keeps it from being retired until the answered function is called. */
+  lease(): () => void;
+
+  /** Waits for the leases, runs what is queued, and frees what it holds. */
+  retire(): Promise<void>;
+}
