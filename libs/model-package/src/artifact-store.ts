@@ -5,6 +5,8 @@ import type { Digest } from "./digest.ts";
 export interface EncodedManifest {
   readonly descriptor: Descriptor;
   readonly bytes: Uint8Array;
+  /** The manifest that this one says something about, by its own `subject`: then it is found by `referrers`. */
+  readonly subject?: Digest;
 }
 
 /**
@@ -44,7 +46,13 @@ export interface ArtifactStore {
     signal?: AbortSignal,
   ): Promise<void>;
 
-  /** All tags of a repository, sorted; empty where the repository is absent. */
+  /**
+   * The manifests of an artifact type that name this one as their `subject`, in no order; empty where there are none.
+   * It may name some that turn out, when read, to be damaged or to have another subject: the caller checks.
+   */
+  referrers(repository: string, subject: Digest, artifactType: string, signal?: AbortSignal): Promise<Descriptor[]>;
+
+  /** All tags of a repository, sorted, but for those that only list referrers; empty where the repository is absent. */
   tags(repository: string, signal?: AbortSignal): Promise<string[]>;
 
   close(): Promise<void>;

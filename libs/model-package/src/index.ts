@@ -10,7 +10,7 @@
 export { checkSchema, type ServedField } from "./check-schema.ts";
 export { type Digest, digestOf, isDigest } from "./digest.ts";
 export { FolderUnusableError } from "./layout/folder-unusable-error.ts";
-export { type ModelPackageReader, ModelStore, type ResolvedPackage } from "./model-store.ts";
+export { type ModelPackageReader, ModelStore, type ResolvedPackage, type SignedPackage } from "./model-store.ts";
 export { openModelStore } from "./open-model-store.ts";
 export type { PackageContent, PackagePart } from "./package-content.ts";
 export { PackageContentInvalidError } from "./package-content-invalid-error.ts";
@@ -22,4 +22,9 @@ export { PackageUnknownError } from "./package-unknown-error.ts";
 export { ReferenceInvalidError } from "./reference-invalid-error.ts";
 export { RegistryUnavailableError } from "./registry-unavailable-error.ts";
 export { SchemaMismatchError } from "./schema-mismatch-error.ts";
+export { SignatureInvalidError } from "./signing/signature-invalid-error.ts";
+export { generateSigningKey, type PackageSigner, signerFromPem } from "./signing/signing-key.ts";
+export { SigningKeyInvalidError } from "./signing/signing-key-invalid-error.ts";
+export type { TrustedKey } from "./signing/trusted-key.ts";
+export type { VerifiedSignature } from "./signing/verify-signature.ts";
 export { StoreUrlInvalidError } from "./store-url-invalid-error.ts";

@@ -7,6 +7,9 @@ export const mediaTypes = {
   weight: "application/vnd.cncf.model.weight.v1.raw",
   weightConfig: "application/vnd.cncf.model.weight.config.v1.raw",
   doc: "application/vnd.cncf.model.doc.v1.raw",
+  /** A config that says nothing: `{}`. */
+  empty: "application/vnd.oci.empty.v1+json",
+  sigstoreBundle: "application/vnd.dev.sigstore.bundle.v0.3+json",
 } as const;
 
 export const annotations = {
@@ -16,4 +19,8 @@ export const annotations = {
   title: "org.opencontainers.image.title",
   /** In the index of a layout: the tag. */
   referenceName: "org.opencontainers.image.ref.name",
+  created: "org.opencontainers.image.created",
+  /** Of a signature: what its bundle holds, and what its statement says. */
+  bundleContent: "dev.sigstore.bundle.content",
+  bundlePredicateType: "dev.sigstore.bundle.predicateType",
 } as const;

@@ -2,14 +2,18 @@ import { equals } from "@bufbuild/protobuf";
 import { BaselineSchema, GoldenSchema, ModelPackageSchema } from "@millrace/contracts/millrace/model/v1/model_package";
 import { MillraceError, reasonName } from "@millrace/errors";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { ArtifactStore } from "./artifact-store.ts";
 import { digestOf } from "./digest.ts";
 import type { ModelStore } from "./model-store.ts";
 import { samplePackage } from "./sample-package.fixture.ts";
+import { signatureContract } from "./signing/signature.contract.ts";
 
 /** Opens and breaks a store for the contract. Each `open` after `reset` sees an empty store. */
 export interface ModelStoreHarness {
   reset(): Promise<void>;
   open(): Promise<ModelStore>;
+  /** The same store once more, as the port: to put into it what no package is. */
+  openArtifacts(): ArtifactStore;
   /** Changes one byte of a stored blob, as a failing disk does. */
   damage(repository: string, digest: string): Promise<void>;
   /** What a damaged manifest is refused with, where the store itself refuses to give it out. */
@@ -23,12 +27,15 @@ const absent = `sha256:${"0".repeat(64)}`;
 export const modelStoreContract = (kind: string, harness: ModelStoreHarness): void => {
   describe(`a model store in ${kind}`, () => {
     let store: ModelStore;
+    let artifacts: ArtifactStore;
 
     beforeEach(async () => {
       await harness.reset();
       store = await harness.open();
+      artifacts = harness.openArtifacts();
     });
     afterEach(async () => {
+      await artifacts.close();
       await store.close();
       await harness.close();
     });
@@ -134,6 +141,8 @@ export const modelStoreContract = (kind: string, harness: ModelStoreHarness): vo
         await expectReason(store.pull(`flight_delay@${digest}`), reason, code);
       });
     });
+
+    signatureContract(() => ({ store, artifacts }));
 
     test("a malformed name is refused before anything is asked", async () => {
       for (const reference of [

@@ -18,10 +18,18 @@ import { PackageMalformedError } from "./package-malformed-error.ts";
 import { checkRepository, checkTag, formatPackageReference, parsePackageReference } from "./package-reference.ts";
 import { PackageUnknownError } from "./package-unknown-error.ts";
 import { ReferenceInvalidError } from "./reference-invalid-error.ts";
+import type { PackageSigner } from "./signing/signing-key.ts";
+import type { TrustedKey } from "./signing/trusted-key.ts";
+import type { VerifiedSignature } from "./signing/verify-signature.ts";
 
 export interface ResolvedPackage {
   readonly repository: string;
   readonly digest: Digest;
+}
+
+export interface SignedPackage extends ResolvedPackage {
+  /** The digest of the signature's own manifest. */
+  readonly signature: Digest;
 }
 
 /**
@@ -109,6 +117,34 @@ export class ModelStore {
     return reader;
   }
 
+  /**
+   * Signs a package and keeps the signature beside it, where cosign and other tools find it. The package stays as it is.
+   *
+   * @returns the digest of the signature's own manifest.
+   * @throws PackageUnknownError
+   */
+  async sign(reference: string, signer: PackageSigner, signal?: AbortSignal): Promise<SignedPackage> {
+    const { resolved, bytes } = await this.#find(reference, signal);
+    const { signManifest } = await import("./signing/sign-package.ts");
+    const subject = packageDescriptor(resolved.digest, bytes);
+    const signature = await signManifest(this.#artifacts, resolved.repository, subject, signer, new Date(), signal);
+    return { ...resolved, signature };
+  }
+
+  /**
+   * Finds a signature of a package by one of the trusted keys.
+   *
+   * @throws SignatureInvalidError where there is none; SigningKeyInvalidError where a trusted key is none.
+   */
+  async verifySignature(
+    { repository, digest }: ResolvedPackage,
+    trustedKeys: readonly TrustedKey[],
+    signal?: AbortSignal,
+  ): Promise<VerifiedSignature> {
+    const { verifySignature } = await import("./signing/verify-signature.ts");
+    return verifySignature(this.#artifacts, { repository: checkRepository(repository), digest }, trustedKeys, signal);
+  }
+
   /** The tags of a repository, sorted; empty where there is no such repository. */
   async tags(repository: string, signal?: AbortSignal): Promise<string[]> {
     return this.#artifacts.tags(checkRepository(repository), signal);
@@ -121,12 +157,7 @@ export class ModelStore {
     }
     checkTag(tag);
     const { bytes } = await this.#find(`${repository}@${digest}`, signal);
-    const descriptor = {
-      mediaType: mediaTypes.manifest,
-      digest,
-      size: bytes.byteLength,
-      artifactType: mediaTypes.artifact,
-    };
+    const descriptor = packageDescriptor(digest, bytes);
     await this.#artifacts.writeManifest(repository, { descriptor, bytes }, [tag], signal);
   }
 
@@ -150,6 +181,13 @@ export class ModelStore {
     return { resolved: { repository, digest }, bytes };
   }
 }
+
+const packageDescriptor = (digest: Digest, bytes: Uint8Array): Descriptor => ({
+  mediaType: mediaTypes.manifest,
+  digest,
+  size: bytes.byteLength,
+  artifactType: mediaTypes.artifact,
+});
 
 /** The files of one package, by the layers that its manifest names. */
 class PackageFiles {

@@ -1,6 +1,7 @@
 import { describe } from "vitest";
 import { modelStoreContract } from "../src/model-store.contract.ts";
 import { openModelStore } from "../src/open-model-store.ts";
+import { openRegistryStore } from "../src/registry/registry-store.ts";
 import { type DockerRegistry, skipWithoutRegistry, startDockerRegistry } from "./docker-registry.ts";
 
 describe.skipIf(skipWithoutRegistry)("with docker-registry", () => {
@@ -11,6 +12,7 @@ describe.skipIf(skipWithoutRegistry)("with docker-registry", () => {
       registry = await startDockerRegistry();
     },
     open: () => openModelStore(`oci://${registry?.host}/prefix/of/ours`),
+    openArtifacts: () => openRegistryStore(`oci://${registry?.host}/prefix/of/ours`),
     damage: async (_repository, digest) => registry?.damage(digest),
     // This registry checks manifests itself and answers 500.
     damagedManifest: ["REGISTRY_UNAVAILABLE", "UNAVAILABLE"],

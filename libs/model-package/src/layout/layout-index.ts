@@ -42,6 +42,11 @@ export class LayoutIndex {
     return this.#descriptors().find((entry) => entry.digest === digest);
   }
 
+  /** Each listed manifest once. */
+  manifests(): Descriptor[] {
+    return [...new Map(this.#descriptors().map((entry) => [entry.digest, entry])).values()];
+  }
+
   tags(): string[] {
     return this.#descriptors()
       .map(tagOf)
@@ -86,6 +91,9 @@ export class LayoutIndex {
 }
 
 const tagOf = (entry: Descriptor | undefined): string | undefined => entry?.annotations?.[annotations.referenceName];
+
+/** An entry as it is without its tag. */
+export const withoutTag = (entry: Descriptor): Descriptor => withTag(entry, undefined);
 
 const withTag = (entry: Descriptor, tag: string | undefined): Descriptor => {
   const { [annotations.referenceName]: _, ...others } = entry.annotations ?? {};

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { modelStoreContract } from "../model-store.contract.ts";
 import { openModelStore } from "../open-model-store.ts";
+import { openLayoutStore } from "./layout-store.ts";
 
 let folder = "";
 
@@ -11,6 +12,7 @@ modelStoreContract("an OCI image layout", {
     folder = await mkdtemp(join(tmpdir(), "millrace-layout-"));
   },
   open: () => openModelStore(`oci:${folder}`),
+  openArtifacts: () => openLayoutStore(folder),
   damage: async (repository, digest) => {
     const path = join(folder, repository, "blobs", "sha256", digest.slice("sha256:".length));
     const bytes = await readFile(path);

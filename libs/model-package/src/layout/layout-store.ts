@@ -5,11 +5,13 @@ import type { ArtifactStore, EncodedManifest } from "../artifact-store.ts";
 import { BlobReceiver } from "../blob-receiver.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { type Digest, hexOf } from "../digest.ts";
+import { subjectOf } from "../manifest-subject.ts";
+import { sizeLimits } from "../package-content.ts";
 import { PackageCorruptError } from "../package-corrupt-error.ts";
 import { PackageTooLargeError } from "../package-too-large-error.ts";
 import { writeDurably } from "./durable-file.ts";
 import { FolderUnusableError } from "./folder-unusable-error.ts";
-import { LayoutIndex } from "./layout-index.ts";
+import { LayoutIndex, withoutTag } from "./layout-index.ts";
 
 /**
  * Artifacts in a folder: one OCI image layout a repository, so that `oras`, `skopeo` and others read each by its path.
@@ -87,12 +89,47 @@ class LayoutStore implements ArtifactStore {
     await this.#using(() => this.#changeIndex(repository, (index) => index.with(manifest.descriptor, tags)));
   }
 
+  async referrers(
+    repository: string,
+    subject: Digest,
+    artifactType: string,
+    signal?: AbortSignal,
+  ): Promise<Descriptor[]> {
+    const found: Descriptor[] = [];
+    for (const entry of (await this.#index(repository)).manifests()) {
+      // An entry need not say its artifact type; the manifest does.
+      const mayBe = entry.artifactType === undefined || entry.artifactType === artifactType;
+      if (mayBe && entry.size <= sizeLimits.manifest && (await this.#refersTo(repository, entry, subject, signal))) {
+        found.push(withoutTag(entry));
+      }
+    }
+    return found;
+  }
+
   async tags(repository: string): Promise<string[]> {
     return (await this.#index(repository)).tags();
   }
 
   async close(): Promise<void> {
     // Files are opened and closed within each call: nothing is held between calls.
+  }
+
+  /** A manifest that cannot be read might be one: whoever reads it is told. */
+  async #refersTo(
+    repository: string,
+    entry: Descriptor,
+    subject: Digest,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    try {
+      const bytes = await this.readBlob(repository, entry, signal);
+      return bytes !== undefined && subjectOf(bytes) === subject;
+    } catch (error) {
+      if (error instanceof PackageCorruptError) {
+        return true;
+      }
+      throw error;
+    }
   }
 
   async #holdsIntact(repository: string, blob: Descriptor): Promise<boolean> {

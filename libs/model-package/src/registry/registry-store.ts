@@ -5,7 +5,9 @@ import { mediaTypes } from "../media-types.ts";
 import { sizeLimits } from "../package-content.ts";
 import { PackageCorruptError } from "../package-corrupt-error.ts";
 import { downloadBlob } from "./download-blob.ts";
+import { nextPage } from "./next-page.ts";
 import { readLimited } from "./read-limited.ts";
+import { findReferrers, isReferrersTag, listReferrer } from "./referrers.ts";
 import { parseRegistryUrl } from "./registry-address.ts";
 import { RegistryClient } from "./registry-client.ts";
 import { uploadBlob } from "./upload-blob.ts";
@@ -89,7 +91,7 @@ class RegistryStore implements ArtifactStore {
 
   async writeManifest(
     repository: string,
-    { descriptor, bytes }: EncodedManifest,
+    { descriptor, bytes, subject }: EncodedManifest,
     tags: readonly string[],
     signal?: AbortSignal,
   ): Promise<void> {
@@ -105,7 +107,14 @@ class RegistryStore implements ArtifactStore {
         signal,
       });
       await answer.body.dump();
+      if (subject !== undefined && answer.header("oci-subject") !== subject) {
+        await listReferrer(this.#client, name, subject, descriptor, signal);
+      }
     }
+  }
+
+  referrers(repository: string, subject: Digest, artifactType: string, signal?: AbortSignal): Promise<Descriptor[]> {
+    return findReferrers(this.#client, this.#name(repository), subject, artifactType, signal);
   }
 
   async tags(repository: string, signal?: AbortSignal): Promise<string[]> {
@@ -122,10 +131,9 @@ class RegistryStore implements ArtifactStore {
         new TextDecoder().decode(await readLimited("A page of tags", answer.body, tagPageLimitBytes)),
       );
       tags.push(...tagsOf(page));
-      const next = /<([^>]+)>\s*;\s*rel="?next"?/.exec(answer.header("link") ?? "")?.[1];
-      target = next === undefined ? undefined : new URL(next, answer.url);
+      target = nextPage(answer);
     }
-    return tags.sort();
+    return tags.filter((tag) => !isReferrersTag(tag)).sort();
   }
 
   async close(): Promise<void> {

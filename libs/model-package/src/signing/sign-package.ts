@@ -1,0 +1,66 @@
+import { createPublicKey } from "node:crypto";
+import { bundleToJSON, toDSSEBundle } from "@sigstore/bundle";
+import { dsse } from "@sigstore/core";
+import type { ArtifactStore } from "../artifact-store.ts";
+import { canonicalJson, type Json } from "../canonical-json.ts";
+import type { Descriptor } from "../descriptor.ts";
+import { type Digest, digestOf } from "../digest.ts";
+import { descriptorJson } from "../encode-package.ts";
+import { annotations, mediaTypes } from "../media-types.ts";
+import { signPredicateType, statementOf, statementPayloadType } from "./signed-statement.ts";
+import { keyHint, type PackageSigner } from "./signing-key.ts";
+
+/**
+ * Signs a manifest and writes the signature beside it, as cosign does since its version 3: a Sigstore bundle is the one
+ * layer of a manifest whose `subject` is the signed one. docs/format.md draws it.
+ *
+ * @param subject the signed manifest; it must be in the repository.
+ * @param now becomes the annotation `org.opencontainers.image.created`.
+ * @returns the digest of the signature's own manifest.
+ */
+export const signManifest = async (
+  artifacts: ArtifactStore,
+  repository: string,
+  subject: Descriptor,
+  signer: PackageSigner,
+  now: Date,
+  signal?: AbortSignal,
+): Promise<Digest> => {
+  const payload = statementOf(subject.digest);
+  const signature = await signer.sign(dsse.preAuthEncoding(statementPayloadType, payload));
+  const bundle = toDSSEBundle({
+    artifact: payload,
+    artifactType: statementPayloadType,
+    signature: Buffer.from(signature),
+    keyHint: keyHint(createPublicKey(signer.publicKeyPem)),
+    certificateChain: false,
+  });
+  // The bundle passes through JSON once more: the library leaves members with the value undefined in it.
+  const layer = blobOf(mediaTypes.sigstoreBundle, JSON.parse(JSON.stringify(bundleToJSON(bundle))) as Json);
+  const config = blobOf(mediaTypes.empty, {});
+  for (const { descriptor, bytes } of [layer, config]) {
+    await artifacts.writeBlob(repository, descriptor, bytes, signal);
+  }
+  const notes = {
+    [annotations.created]: `${now.toISOString().slice(0, 19)}Z`,
+    [annotations.bundleContent]: "dsse-envelope",
+    [annotations.bundlePredicateType]: signPredicateType,
+  };
+  const manifest = blobOf(mediaTypes.manifest, {
+    schemaVersion: 2,
+    mediaType: mediaTypes.manifest,
+    artifactType: mediaTypes.sigstoreBundle,
+    config: descriptorJson(config.descriptor),
+    layers: [descriptorJson(layer.descriptor)],
+    subject: descriptorJson(subject),
+    annotations: notes,
+  });
+  const descriptor = { ...manifest.descriptor, artifactType: mediaTypes.sigstoreBundle, annotations: notes };
+  await artifacts.writeManifest(repository, { descriptor, bytes: manifest.bytes, subject: subject.digest }, [], signal);
+  return descriptor.digest;
+};
+
+const blobOf = (mediaType: string, value: Json): { readonly descriptor: Descriptor; readonly bytes: Uint8Array } => {
+  const bytes = Buffer.from(canonicalJson(value));
+  return { bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.byteLength } };
+};
