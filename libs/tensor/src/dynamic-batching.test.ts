@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type BatchingOptions, DynamicBatching, type Queued, QueueFullError } from "./dynamic-batching.ts";
+import { DynamicBatching, type Queued } from "./dynamic-batching.ts";
+import { type BatchingOptions, QueueFullError } from "./queue-policy.ts";
 
 interface Request extends Queued {
   readonly id: number;
@@ -81,6 +82,95 @@ describe("with a delay", () => {
     for (let request = 0; request < 4; request++) offer(1, "busy");
     expect(taken()).toEqual({ ids: [1, 2, 3, 4], rows: 4, closed: "FULL" });
     expect(taken()).toBeUndefined();
+  });
+});
+
+describe("preferred sizes", () => {
+  test("end the wait, and the largest that is there is taken", () => {
+    const { queue, offer, taken } = queueWith({ maxBatchSize: 16, maxQueueDelayMs: 5, preferredBatchSizes: [2, 4, 8] });
+    for (let request = 0; request < 5; request++) offer();
+    expect(taken()).toEqual({ ids: [0, 1, 2, 3], rows: 4, closed: "PREFERRED_SIZE" });
+    expect(taken()).toBeUndefined();
+    expect(queue.waiting).toBe(1);
+  });
+
+  test("that larger requests step over end the wait for all of them", () => {
+    const { offer, taken } = queueWith({ maxBatchSize: 16, maxQueueDelayMs: 5, preferredBatchSizes: [4] });
+    offer(3);
+    expect(taken()).toBeUndefined();
+    offer(3);
+    expect(taken()).toEqual({ ids: [0, 1], rows: 6, closed: "PREFERRED_SIZE" });
+  });
+
+  test("keep nothing waiting beyond the delay", () => {
+    const { clock, offer, taken } = queueWith({ maxBatchSize: 16, maxQueueDelayMs: 5, preferredBatchSizes: [4] });
+    for (let request = 0; request < 5; request++) offer();
+    clock.ms += 5;
+    expect(taken()).toEqual({ ids: [0, 1, 2, 3, 4], rows: 5, closed: "DELAY_ELAPSED" });
+  });
+});
+
+describe("levels of priority", () => {
+  const withLevels = (options: Partial<BatchingOptions> = {}) => {
+    const made = queueWith({ maxBatchSize: 2, priorityLevels: 3, ...options });
+    let id = 100;
+    const offerAt = (priority: number | undefined, group = "a", timeoutMs?: number) => {
+      const request = { id: id++, rows: 1, group, expiresAtMs: undefined, priority, timeoutMs };
+      made.queue.offer(request);
+      return request;
+    };
+    return { ...made, offerAt };
+  };
+
+  test("run the higher first and fill up with the lower; none named is the lowest", () => {
+    const { offerAt, taken } = withLevels();
+    for (const priority of [3, undefined, 2, 1, 2]) offerAt(priority);
+    expect([taken(), taken(), taken()].map((batch) => batch?.ids)).toEqual([[103, 102], [104, 100], [101]]);
+  });
+
+  test("that are not there are the default one", () => {
+    const { offerAt, taken } = withLevels({ maxBatchSize: 1, defaultPriorityLevel: 2 });
+    for (const priority of [3, 9, 0, undefined]) offerAt(priority);
+    expect([taken(), taken(), taken(), taken()].map((batch) => batch?.ids[0])).toEqual([101, 102, 103, 100]);
+  });
+
+  test("count for the rows that are ahead of a request", () => {
+    const { queue, offerAt } = withLevels();
+    for (const priority of [1, 2, 2, 3]) offerAt(priority);
+    expect([1, 2, 3].map((priority) => queue.rowsAhead(priority))).toEqual([1, 3, 4]);
+  });
+
+  test("have policies of their own: a short queue, a time to wait", () => {
+    const { queue, clock, offerAt } = withLevels({
+      levelQueuePolicies: {
+        3: { timeoutAction: "REJECT", defaultTimeoutMs: 0, allowTimeoutOverride: false, maxQueueSize: 1 },
+        2: { timeoutAction: "REJECT", defaultTimeoutMs: 10, allowTimeoutOverride: true, maxQueueSize: 0 },
+      },
+    });
+    offerAt(3);
+    expect(() => offerAt(3)).toThrow("1 requests of priority 3 wait, and at most 1 may");
+    const patient = offerAt(2);
+    const hasty = offerAt(2, "a", 4);
+    expect(queue.nextTimeoutMs).toBe(1004);
+    clock.ms = 1004;
+    expect(queue.sweep().timedOut).toEqual([hasty]);
+    clock.ms = 1010;
+    expect(queue.sweep().timedOut).toEqual([patient]);
+    expect(queue.waiting).toBe(1);
+  });
+
+  test("put a late request behind those that are not, where the policy is to delay", () => {
+    const { clock, queue, offerAt } = withLevels({
+      maxBatchSize: 1,
+      queuePolicy: { timeoutAction: "DELAY", defaultTimeoutMs: 10, allowTimeoutOverride: false, maxQueueSize: 0 },
+    });
+    const late = offerAt(2);
+    clock.ms = 1010;
+    const fresh = offerAt(2);
+    const lower = offerAt(3);
+    const first = queue.take();
+    expect(first.delayed).toEqual([late]);
+    expect([first, queue.take(), queue.take()].map(({ batch }) => batch?.requests[0])).toEqual([fresh, late, lower]);
   });
 });
 

@@ -3,15 +3,15 @@ export { checkByteCount, checkTensor, shapeFits, shapeText } from "./check-tenso
 export { type Datatype, elementBytes, isDatatype } from "./datatype.ts";
 export {
   type Batch,
-  type BatchingOptions,
   type CloseReason,
   DynamicBatching,
   type Queued,
-  QueueFullError,
+  type Swept,
   type Take,
 } from "./dynamic-batching.ts";
 export { ModelFailedError } from "./model-failed-error.ts";
 export { ModelInvalidError } from "./model-invalid-error.ts";
+export { type BatchingOptions, defaultQueuePolicy, QueueFullError, type QueuePolicy } from "./queue-policy.ts";
 export { Slab } from "./slab.ts";
 export { byteCount, elementCount, type Tensor, type TensorSpec } from "./tensor.ts";
 export { TensorInvalidError } from "./tensor-invalid-error.ts";
