@@ -10,12 +10,13 @@
 export { checkSchema, type ServedField } from "./check-schema.ts";
 export { type Digest, digestOf, isDigest } from "./digest.ts";
 export { FolderUnusableError } from "./layout/folder-unusable-error.ts";
-export { type ModelPackageReader, ModelStore, type ResolvedPackage, type SignedPackage } from "./model-store.ts";
+export { ModelStore, type PushedImage, type SignedPackage } from "./model-store.ts";
 export { openModelStore } from "./open-model-store.ts";
 export type { PackageContent, PackagePart } from "./package-content.ts";
 export { PackageContentInvalidError } from "./package-content-invalid-error.ts";
 export { PackageCorruptError } from "./package-corrupt-error.ts";
 export { PackageMalformedError } from "./package-malformed-error.ts";
+export type { ModelPackageReader, ResolvedPackage } from "./package-reader.ts";
 export { type PackageReference, parsePackageReference } from "./package-reference.ts";
 export { PackageTooLargeError } from "./package-too-large-error.ts";
 export { PackageUnknownError } from "./package-unknown-error.ts";

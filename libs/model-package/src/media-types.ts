@@ -9,6 +9,8 @@ export const mediaTypes = {
   doc: "application/vnd.cncf.model.doc.v1.raw",
   /** A config that says nothing: `{}`. */
   empty: "application/vnd.oci.empty.v1+json",
+  imageConfig: "application/vnd.oci.image.config.v1+json",
+  tarLayer: "application/vnd.oci.image.layer.v1.tar",
   sigstoreBundle: "application/vnd.dev.sigstore.bundle.v0.3+json",
 } as const;
 
@@ -19,6 +21,8 @@ export const annotations = {
   title: "org.opencontainers.image.title",
   /** In the index of a layout: the tag. */
   referenceName: "org.opencontainers.image.ref.name",
+  /** On an image: the digest of the package that it is of. */
+  packageDigest: "io.millrace.package.digest",
   created: "org.opencontainers.image.created",
   /** Of a signature: what its bundle holds, and what its statement says. */
   bundleContent: "dev.sigstore.bundle.content",

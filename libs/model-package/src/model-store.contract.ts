@@ -142,6 +142,41 @@ export const modelStoreContract = (kind: string, harness: ModelStoreHarness): vo
       });
     });
 
+    describe("the image of a package", () => {
+      test("has the digest that it always had, and names its package", async () => {
+        const { digest } = await store.push("flight_delay", samplePackage(), ["v1"]);
+        const image = await store.pushImage("flight_delay:v1", ["v1-image"]);
+        expect(image).toEqual({
+          repository: "flight_delay",
+          digest: "sha256:577759202b24c6e6576a44264633dd2724736f2e863a47dbb4dbae6b4f4ce9f5",
+          packageDigest: digest,
+        });
+        expect(await store.tags("flight_delay")).toEqual(["v1", "v1-image"]);
+        expect(await store.resolve("flight_delay:v1-image")).toMatchObject({ digest: image.digest });
+        expect(await store.pushImage(`flight_delay@${digest}`)).toEqual(image);
+      });
+
+      test("is not taken for a package", async () => {
+        await store.push("flight_delay", samplePackage(), ["v1"]);
+        const { digest } = await store.pushImage("flight_delay:v1", ["v1-image"]);
+        const calls = [
+          () => store.pull("flight_delay:v1-image"),
+          () => store.pushImage("flight_delay:v1-image"),
+          () => store.tag("flight_delay", digest, "v2"),
+        ];
+        for (const call of calls) {
+          await expectReason(call(), "PACKAGE_CORRUPT", "FAILED_PRECONDITION");
+        }
+      });
+
+      test("is refused where the model's name cannot name a folder", async () => {
+        const content = samplePackage();
+        const manifest = { ...content.manifest, name: "../flight delay" };
+        await store.push("flight_delay", { ...content, manifest }, ["v1"]);
+        await expectReason(store.pushImage("flight_delay:v1"), "FIELD_INVALID", "INVALID_ARGUMENT");
+      });
+    });
+
     signatureContract(() => ({ store, artifacts }));
 
     test("a malformed name is refused before anything is asked", async () => {

@@ -37,6 +37,7 @@ describe("a package reference", () => {
       "a b:v1",
       "a:-v",
       "a:",
+      `a:sha256-${"0".repeat(64)}`,
       `a@${digest}@x`,
       "a@sha256:AB",
       "a//b:1",

@@ -28,10 +28,16 @@ export const checkRepository = (repository: string): string => {
   return repository;
 };
 
+/** Whether a tag is none of a package: registries without a referrers API list under it what refers to a digest. */
+export const isReferrersTag = (tag: string): boolean => /^sha256-[0-9a-f]{64}$/.test(tag);
+
 /** @throws ReferenceInvalidError where the text is no tag by the OCI distribution specification. */
 export const checkTag = (tag: string): string => {
   if (!tagForm.test(tag)) {
     throw new ReferenceInvalidError("tag", "1 to 128 letters, digits, _, . or -, the first no . or -", tag);
+  }
+  if (isReferrersTag(tag)) {
+    throw new ReferenceInvalidError("tag", "none that registries list signatures under", tag);
   }
   return tag;
 };

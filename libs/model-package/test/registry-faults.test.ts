@@ -1,21 +1,11 @@
-import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { expectReason } from "../src/model-store.contract.ts";
 import type { ModelStore } from "../src/model-store.ts";
 import { openModelStore } from "../src/open-model-store.ts";
 import { samplePackage } from "../src/sample-package.fixture.ts";
 import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
-import {
-  type DockerRegistry,
-  freePort,
-  hasProgram,
-  skipWithoutRegistry,
-  startDockerRegistry,
-} from "./docker-registry.ts";
+import { type DockerRegistry, freePort, skipWithoutRegistry, startDockerRegistry } from "./docker-registry.ts";
 
 const mebibyte = 1024 ** 2;
 
@@ -75,23 +65,5 @@ describe("a registry that is not there", () => {
     const store = await openModelStore(`oci://127.0.0.1:${await freePort()}`);
     await expect(store.resolve("flight_delay:latest", AbortSignal.timeout(50))).rejects.toThrow(/timeout|aborted/i);
     await store.close();
-  });
-});
-
-// `go install oras.land/oras/cmd/oras`: an independent reader of the artifact.
-describe.skipIf(!hasProgram("oras", "version"))("oras", () => {
-  test("reads a layout and writes every file by its name", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "millrace-oras-"));
-    const store = await openModelStore(`oci:${folder}/models`);
-    const content = samplePackage();
-    const { digest } = await store.push("flight_delay", content, ["candidate"]);
-    const layout = `${folder}/models/flight_delay`;
-    const resolved = execFileSync("oras", ["resolve", "--oci-layout", `${layout}:candidate`], { encoding: "utf8" });
-    execFileSync("oras", ["pull", "--oci-layout", `${layout}@${digest}`, "-o", `${folder}/out`], { stdio: "ignore" });
-    expect(resolved.trim()).toBe(digest);
-    expect(await readFile(`${folder}/out/README.md`, "utf8")).toBe(content.card);
-    expect(Buffer.compare(await readFile(`${folder}/out/model.onnx`), content.model)).toBe(0);
-    await store.close();
-    await rm(folder, { recursive: true });
   });
 });

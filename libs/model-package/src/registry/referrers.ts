@@ -16,9 +16,6 @@ const attempts = 8;
 const longestDelayMs = 250;
 const pagesLimit = 64;
 
-/** Whether a tag is none of a package, but the list of what refers to a digest. */
-export const isReferrersTag = (tag: string): boolean => /^sha256-[0-9a-f]{64}$/.test(tag);
-
 /**
  * The manifests that name another as their subject: by the registry's own list, or where it keeps none by the tag
  * `sha256-<hex>`, an index that those who push keep up.

@@ -35,7 +35,11 @@ export const signManifest = async (
     keyHint: keyHint(createPublicKey(signer.publicKeyPem)),
     certificateChain: false,
   });
-  // The bundle passes through JSON once more: the library leaves members with the value undefined in it.
+  // The hint is the bundle's; cosign knows its keys by other names, and passes over a signature that names one.
+  for (const one of bundle.content.dsseEnvelope.signatures) {
+    one.keyid = "";
+  }
+  // Through JSON once more, for the library leaves members with the value undefined in it.
   const layer = blobOf(mediaTypes.sigstoreBundle, JSON.parse(JSON.stringify(bundleToJSON(bundle))) as Json);
   const config = blobOf(mediaTypes.empty, {});
   for (const { descriptor, bytes } of [layer, config]) {

@@ -1,0 +1,87 @@
+import type { EncodedManifest } from "../artifact-store.ts";
+import { canonicalJson, type Json } from "../canonical-json.ts";
+import type { Descriptor } from "../descriptor.ts";
+import { type Digest, digestOf } from "../digest.ts";
+import { descriptorJson, type EncodedBlob } from "../encode-package.ts";
+import { annotations, mediaTypes } from "../media-types.ts";
+import type { PackageFile } from "../package-content.ts";
+import { PackageContentInvalidError } from "../package-content-invalid-error.ts";
+import { tarArchive } from "./tar-archive.ts";
+
+/** A container image, ready to be written: blobs, then the manifests, then the index that names them. */
+export interface EncodedImage {
+  readonly blobs: readonly EncodedBlob[];
+  readonly manifests: readonly EncodedManifest[];
+  readonly index: EncodedManifest;
+}
+
+/** Where an image may run. Its files are the same on each; a container runtime refuses an image for another. */
+const architectures = ["amd64", "arm64"] as const;
+
+/** What a folder of a model may be called: on every file system, and as a model's name in Triton. */
+const modelNameForm = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
+
+/**
+ * The container image that carries a package's files, for what mounts or unpacks images and knows no artifacts. Under
+ * `/models` it is a Triton model repository with one model, beside it the other files of the package:
+ *
+ *     /models/flight_delay/1/model.onnx
+ *     /models/flight_delay/{README.md,baseline.binpb,golden.binpb,millrace.json}
+ *
+ * Equal packages give equal images, by digest.
+ *
+ * @param packageDigest becomes the annotation `io.millrace.package.digest`: an image names the package that it is of. It
+ *   is no `subject`, for an image is no statement about a package.
+ * @throws PackageContentInvalidError where the model's name cannot name a folder.
+ */
+export const encodeImage = (
+  name: string,
+  packageDigest: Digest,
+  files: ReadonlyMap<PackageFile, Uint8Array>,
+): EncodedImage => {
+  if (!modelNameForm.test(name)) {
+    const expected = "at most 64 letters, digits, _, . or -, the first no . or -, for an image";
+    throw new PackageContentInvalidError("manifest.name", expected, JSON.stringify(name));
+  }
+  const archive = tarArchive(
+    [...files].map(([file, bytes]) => ({ path: `models/${name}/${file === "model.onnx" ? "1/" : ""}${file}`, bytes })),
+  );
+  const layer = blob(mediaTypes.tarLayer, archive);
+  const notes = { [annotations.packageDigest]: packageDigest };
+  const images = architectures.map((architecture) => {
+    const config = jsonBlob(mediaTypes.imageConfig, {
+      architecture,
+      os: "linux",
+      config: {},
+      rootfs: { type: "layers", diff_ids: [layer.descriptor.digest] },
+    });
+    const manifest = jsonBlob(mediaTypes.manifest, {
+      schemaVersion: 2,
+      mediaType: mediaTypes.manifest,
+      config: descriptorJson(config.descriptor),
+      layers: [descriptorJson(layer.descriptor)],
+      annotations: notes,
+    });
+    return { config, manifest, platform: { architecture, os: "linux" } };
+  });
+  const index = jsonBlob(mediaTypes.index, {
+    schemaVersion: 2,
+    mediaType: mediaTypes.index,
+    manifests: images.map(({ manifest, platform }) => ({ ...objectOf(manifest.descriptor), platform })),
+    annotations: notes,
+  });
+  return {
+    blobs: [layer, ...images.map(({ config }) => config)],
+    manifests: images.map(({ manifest }) => manifest),
+    index,
+  };
+};
+
+const objectOf = (descriptor: Descriptor) => descriptorJson(descriptor) as { readonly [key: string]: Json };
+
+const blob = (mediaType: string, bytes: Uint8Array): EncodedBlob => ({
+  bytes,
+  descriptor: { mediaType, digest: digestOf(bytes), size: bytes.byteLength },
+});
+
+const jsonBlob = (mediaType: string, value: Json): EncodedBlob => blob(mediaType, Buffer.from(canonicalJson(value)));
