@@ -1,11 +1,12 @@
 import { create } from "@bufbuild/protobuf";
-import { ProfileSchema } from "@millrace/contracts/millrace/model/v1/model_package";
+import { ModelPackageSchema, ProfileSchema } from "@millrace/contracts/millrace/model/v1/model_package";
 import { describe, expect, test } from "vitest";
 import { canonicalJson } from "./canonical-json.ts";
 import { checkConfig, decodeManifest } from "./decode-package.ts";
 import { deterministicBinary } from "./deterministic-binary.ts";
 import { digestOf } from "./digest.ts";
 import { encodePackage } from "./encode-package.ts";
+import { brokenBySpecification } from "./model-spec-config.reference.ts";
 import { expectReason } from "./model-store.contract.ts";
 import { samplePackage } from "./sample-package.fixture.ts";
 
@@ -57,6 +58,23 @@ describe("the artifact of a package", () => {
       config: { format: "onnx" },
       modelfs: { type: "layers", diffIds: parsed.layers.map((layer: { digest: string }) => layer.digest) },
     });
+  });
+
+  test("has a config that the model specification allows, whatever is known of the model", () => {
+    const content = samplePackage();
+    const bare = { manifest: create(ModelPackageSchema, { name: "bare" }), model: content.model };
+    for (const one of [content, bare]) {
+      const { blobs } = encodePackage(one);
+      expect(brokenBySpecification(JSON.parse(text(blobs.at(-1)?.bytes)))).toEqual([]);
+    }
+    const wrong = { descriptor: { name: "", ours: 1 }, modelfs: { type: "tar", diffIds: [] } };
+    expect(brokenBySpecification(wrong)).toEqual([
+      "artifact.config",
+      "descriptor.name",
+      "descriptor.ours",
+      "modelfs.type",
+      "modelfs.diffIds",
+    ]);
   });
 
   test("is refused without a name or without a model", async () => {
