@@ -5,13 +5,15 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ArtifactStore } from "./artifact-store.ts";
 import { digestOf } from "./digest.ts";
 import type { ModelStore } from "./model-store.ts";
+import type { ModelStoreOptions } from "./open-model-store.ts";
 import { samplePackage } from "./sample-package.fixture.ts";
 import { signatureContract } from "./signing/signature.contract.ts";
+import type { Transfer } from "./transfer.ts";
 
 /** Opens and breaks a store for the contract. Each `open` after `reset` sees an empty store. */
 export interface ModelStoreHarness {
   reset(): Promise<void>;
-  open(): Promise<ModelStore>;
+  open(options?: ModelStoreOptions): Promise<ModelStore>;
   /** The same store once more, as the port: to put into it what no package is. */
   openArtifacts(): ArtifactStore;
   /** Changes one byte of a stored blob, as a failing disk does. */
@@ -25,7 +27,7 @@ const absent = `sha256:${"0".repeat(64)}`;
 
 /** What every model store does, whatever it keeps its packages in. */
 export const modelStoreContract = (kind: string, harness: ModelStoreHarness): void => {
-  describe(`a model store in ${kind}`, () => {
+  describe(`a model store in ${kind}`, { timeout: 30_000 }, () => {
     let store: ModelStore;
     let artifacts: ArtifactStore;
 
@@ -52,6 +54,15 @@ export const modelStoreContract = (kind: string, harness: ModelStoreHarness): vo
         expect(baseline !== undefined && equals(BaselineSchema, baseline, content.baseline)).toBe(true);
         expect(golden !== undefined && equals(GoldenSchema, golden, content.golden)).toBe(true);
         expect(await pulled.card()).toBe(content.card);
+      });
+
+      test("lists its files", async () => {
+        const content = samplePackage();
+        const { digest } = await store.push("flight_delay", content);
+        const { files } = await store.pull(`flight_delay@${digest}`);
+        const paths = ["model.onnx", "millrace.json", "baseline.binpb", "golden.binpb", "README.md"];
+        expect(files.map(({ path }) => path)).toEqual(paths);
+        expect(files[0]).toEqual({ path: "model.onnx", digest: digestOf(content.model), sizeBytes: 20 });
       });
 
       test("is found by tag, by digest and by its whole URL", async () => {
@@ -81,14 +92,24 @@ export const modelStoreContract = (kind: string, harness: ModelStoreHarness): vo
         expect(await store.tags("flight_delay")).toEqual(["a", "b"]);
       });
 
-      test("may be larger than one chunk of an upload", async () => {
+      test("may be larger than one chunk of an upload, and tells how far it has come", async () => {
         const model = new Uint8Array(40 * 1024 ** 2);
         for (let index = 0; index < model.length; index += 4099) {
           model[index] = index % 251;
         }
-        const { digest } = await store.push("large", samplePackage({ model }), []);
-        const pulled = await (await store.pull(`large@${digest}`)).model();
+        const moved: Transfer[] = [];
+        const watched = await harness.open({ onTransfer: (transfer) => moved.push(transfer) });
+        const { digest } = await watched.push("large", samplePackage({ model }), []);
+        const pulled = await (await watched.pull(`large@${digest}`)).model();
         expect(Buffer.compare(pulled, model)).toBe(0);
+        const blob = digestOf(model);
+        for (const direction of ["push", "pull"]) {
+          const ofModel = moved.filter((one) => one.direction === direction && one.blob === blob);
+          const done = ofModel.map(({ doneBytes }) => doneBytes);
+          expect(done).toEqual(done.toSorted((a, b) => a - b));
+          expect(ofModel.at(-1)).toEqual({ direction, blob, doneBytes: model.length, totalBytes: model.length });
+        }
+        await watched.close();
       });
     });
 

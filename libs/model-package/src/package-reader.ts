@@ -20,6 +20,13 @@ export interface ResolvedPackage {
   readonly digest: Digest;
 }
 
+/** A file of a package, and the blob that it lies in. */
+export interface PackagedFile {
+  readonly path: string;
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+}
+
 /**
  * A package that was found and checked. The manifest is there; the parts are read when asked for, verified, and kept.
  * What it gives out is shared: do not change it.
@@ -28,6 +35,8 @@ export interface ModelPackageReader extends ResolvedPackage {
   /** `repository@digest`: names this very package, now and later. */
   readonly reference: string;
   readonly manifest: ModelPackage;
+  /** The package's files, in the order of its layers. */
+  readonly files: readonly PackagedFile[];
   /** The serialised ONNX model. @throws PackageCorruptError */
   model(signal?: AbortSignal): Promise<Uint8Array>;
   /** The training profile; undefined where the package has none. @throws PackageCorruptError, PackageMalformedError */
@@ -44,6 +53,7 @@ export class PackageReader implements ModelPackageReader {
   readonly digest: Digest;
   readonly reference: string;
   readonly manifest: ModelPackage;
+  readonly files: readonly PackagedFile[];
   readonly #files: PackageFiles;
   readonly #kept = new Map<PackageFile, Promise<unknown>>();
 
@@ -52,6 +62,7 @@ export class PackageReader implements ModelPackageReader {
     this.digest = resolved.digest;
     this.reference = reference;
     this.#files = files;
+    this.files = files.list();
     this.manifest = manifest;
   }
 
@@ -124,6 +135,10 @@ export class PackageFiles {
   /** The files that the package has. */
   names(): PackageFile[] {
     return [...this.#layers.files.keys()];
+  }
+
+  list(): PackagedFile[] {
+    return [...this.#layers.files].map(([path, { digest, size }]) => ({ path, digest, sizeBytes: size }));
   }
 
   async need(file: PackageFile, signal?: AbortSignal): Promise<Uint8Array> {

@@ -11,7 +11,7 @@ describe.skipIf(skipWithoutRegistry)("with docker-registry", () => {
     reset: async () => {
       registry = await startDockerRegistry();
     },
-    open: () => openModelStore(`oci://${registry?.host}/prefix/of/ours`),
+    open: (options) => openModelStore(`oci://${registry?.host}/prefix/of/ours`, options),
     openArtifacts: () => openRegistryStore(`oci://${registry?.host}/prefix/of/ours`),
     damage: async (_repository, digest) => registry?.damage(digest),
     // This registry checks manifests itself and answers 500.

@@ -11,7 +11,7 @@ modelStoreContract("an OCI image layout", {
   reset: async () => {
     folder = await mkdtemp(join(tmpdir(), "millrace-layout-"));
   },
-  open: () => openModelStore(`oci:${folder}`),
+  open: (options) => openModelStore(`oci:${folder}`, options),
   openArtifacts: () => openLayoutStore(folder),
   damage: async (repository, digest) => {
     const path = join(folder, repository, "blobs", "sha256", digest.slice("sha256:".length));

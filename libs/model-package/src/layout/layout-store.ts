@@ -9,6 +9,7 @@ import { subjectOf } from "../manifest-subject.ts";
 import { sizeLimits } from "../package-content.ts";
 import { PackageCorruptError } from "../package-corrupt-error.ts";
 import { PackageTooLargeError } from "../package-too-large-error.ts";
+import type { TransferObserver } from "../transfer.ts";
 import { writeDurably } from "./durable-file.ts";
 import { FolderUnusableError } from "./folder-unusable-error.ts";
 import { LayoutIndex, withoutTag } from "./layout-index.ts";
@@ -23,7 +24,8 @@ import { LayoutIndex, withoutTag } from "./layout-index.ts";
  *
  * Several processes may read and write at once. Readers take no lock: they see the index before or after a change.
  */
-export const openLayoutStore = (folder: string): ArtifactStore => new LayoutStore(folder);
+export const openLayoutStore = (folder: string, onTransfer: TransferObserver = () => undefined): ArtifactStore =>
+  new LayoutStore(folder, onTransfer);
 
 const readChunkBytes = 4 * 1024 ** 2;
 const layoutText = '{"imageLayoutVersion":"1.0.0"}';
@@ -40,10 +42,12 @@ const lockOptions = {
 class LayoutStore implements ArtifactStore {
   readonly url: string;
   readonly #root: string;
+  readonly #onTransfer: TransferObserver;
 
-  constructor(folder: string) {
+  constructor(folder: string, onTransfer: TransferObserver) {
     this.url = `oci:${folder}`;
     this.#root = resolve(folder);
+    this.#onTransfer = onTransfer;
   }
 
   async resolveTag(repository: string, tag: string): Promise<Digest | undefined> {
@@ -70,7 +74,7 @@ class LayoutStore implements ArtifactStore {
         return undefined;
       }
       try {
-        return await receive(file, `${repository}@${blob.digest}`, blob, signal);
+        return await receive(file, `${repository}@${blob.digest}`, blob, this.#onTransfer, signal);
       } finally {
         await file.close();
       }
@@ -82,6 +86,7 @@ class LayoutStore implements ArtifactStore {
     if (!(await this.#holdsIntact(repository, blob))) {
       await this.#using(() => writeDurably(this.#blobPath(repository, blob.digest), bytes, this.#uploads(repository)));
     }
+    this.#onTransfer({ direction: "push", blob: blob.digest, doneBytes: blob.size, totalBytes: blob.size });
   }
 
   async writeManifest(repository: string, manifest: EncodedManifest, tags: readonly string[]): Promise<void> {
@@ -218,6 +223,7 @@ const receive = async (
   file: FileHandle,
   name: string,
   blob: Descriptor,
+  onTransfer: TransferObserver,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> => {
   const { size } = await file.stat();
@@ -233,6 +239,7 @@ const receive = async (
       break;
     }
     receiver.append(chunk.subarray(0, bytesRead));
+    onTransfer({ direction: "pull", blob: blob.digest, doneBytes: receiver.received, totalBytes: blob.size });
   }
   return receiver.finish();
 };

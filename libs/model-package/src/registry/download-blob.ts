@@ -2,6 +2,7 @@ import { BlobReceiver } from "../blob-receiver.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { PackageCorruptError } from "../package-corrupt-error.ts";
 import { RegistryUnavailableError } from "../registry-unavailable-error.ts";
+import type { TransferObserver } from "../transfer.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 /** Breaks without a single new byte between them after which the download is given up. */
@@ -17,6 +18,7 @@ export const downloadBlob = async (
   client: RegistryClient,
   repository: string,
   blob: Descriptor,
+  onTransfer: TransferObserver,
   signal?: AbortSignal,
 ): Promise<Uint8Array | undefined> => {
   const name = `${repository}@${blob.digest}`;
@@ -41,6 +43,7 @@ export const downloadBlob = async (
     try {
       for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
         receiver.append(chunk);
+        onTransfer({ direction: "pull", blob: blob.digest, doneBytes: receiver.received, totalBytes: blob.size });
       }
       return receiver.finish();
     } catch (cause) {

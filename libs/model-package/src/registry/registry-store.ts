@@ -5,6 +5,7 @@ import { mediaTypes } from "../media-types.ts";
 import { sizeLimits } from "../package-content.ts";
 import { PackageCorruptError } from "../package-corrupt-error.ts";
 import { isReferrersTag } from "../package-reference.ts";
+import type { TransferObserver } from "../transfer.ts";
 import { downloadBlob } from "./download-blob.ts";
 import { nextPage } from "./next-page.ts";
 import { readLimited } from "./read-limited.ts";
@@ -19,7 +20,8 @@ import { uploadBlob } from "./upload-blob.ts";
  *
  * @throws StoreUrlInvalidError
  */
-export const openRegistryStore = (url: string): ArtifactStore => new RegistryStore(url);
+export const openRegistryStore = (url: string, onTransfer: TransferObserver = () => undefined): ArtifactStore =>
+  new RegistryStore(url, onTransfer);
 
 const tagPageLimitBytes = 4 * 1024 ** 2;
 /** Many registries name no digest where the Accept header lacks the manifest's own type. */
@@ -29,8 +31,10 @@ class RegistryStore implements ArtifactStore {
   readonly url: string;
   readonly #prefix: string;
   readonly #client: RegistryClient;
+  readonly #onTransfer: TransferObserver;
 
-  constructor(url: string) {
+  constructor(url: string, onTransfer: TransferObserver) {
+    this.#onTransfer = onTransfer;
     const address = parseRegistryUrl(url);
     this.#prefix = address.prefix;
     this.url = `oci://${address.host}${address.prefix === "" ? "" : `/${address.prefix}`}`;
@@ -83,11 +87,11 @@ class RegistryStore implements ArtifactStore {
   }
 
   readBlob(repository: string, blob: Descriptor, signal?: AbortSignal): Promise<Uint8Array | undefined> {
-    return downloadBlob(this.#client, this.#name(repository), blob, signal);
+    return downloadBlob(this.#client, this.#name(repository), blob, this.#onTransfer, signal);
   }
 
   writeBlob(repository: string, blob: Descriptor, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
-    return uploadBlob(this.#client, this.#name(repository), blob, bytes, signal);
+    return uploadBlob(this.#client, this.#name(repository), blob, bytes, this.#onTransfer, signal);
   }
 
   async writeManifest(

@@ -1,5 +1,6 @@
 import type { Descriptor } from "../descriptor.ts";
 import { RegistryUnavailableError } from "../registry-unavailable-error.ts";
+import type { TransferObserver } from "../transfer.ts";
 import type { RegistryClient, RegistryResponse } from "./registry-client.ts";
 
 const chunkBytes = 16 * 1024 ** 2;
@@ -14,10 +15,14 @@ export const uploadBlob = async (
   repository: string,
   blob: Descriptor,
   bytes: Uint8Array,
+  onTransfer: TransferObserver,
   signal?: AbortSignal,
 ): Promise<void> => {
+  const told = (doneBytes: number) =>
+    onTransfer({ direction: "push", blob: blob.digest, doneBytes, totalBytes: blob.size });
   for (let attempt = 1; ; attempt += 1) {
     if (await hasBlob(client, repository, blob, signal)) {
+      told(blob.size);
       return;
     }
     const started = await client.send({
@@ -29,8 +34,9 @@ export const uploadBlob = async (
       signal,
     });
     await started.body.dump();
-    const upload = new Upload(client, repository, bytes, signal);
+    const upload = new Upload(client, repository, bytes, told, signal);
     if (await upload.run(started, blob)) {
+      told(blob.size);
       return;
     }
     if (attempt === attempts) {
@@ -55,9 +61,17 @@ class Upload {
   readonly #client: RegistryClient;
   readonly #repository: string;
   readonly #bytes: Uint8Array;
+  readonly #told: (doneBytes: number) => void;
   readonly #signal: AbortSignal | undefined;
 
-  constructor(client: RegistryClient, repository: string, bytes: Uint8Array, signal: AbortSignal | undefined) {
+  constructor(
+    client: RegistryClient,
+    repository: string,
+    bytes: Uint8Array,
+    told: (doneBytes: number) => void,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#told = told;
     this.#client = client;
     this.#repository = repository;
     this.#bytes = bytes;
@@ -89,6 +103,7 @@ class Upload {
         return undefined;
       }
       position = now;
+      this.#told(now.offset);
     }
     return position;
   }
