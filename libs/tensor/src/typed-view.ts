@@ -19,7 +19,8 @@ export type TypedView =
  */
 export const typedView = (datatype: Exclude<Datatype, "BYTES">, data: Uint8Array): TypedView => {
   const size = elementBytes[datatype];
-  const aligned = data.byteOffset % size === 0 ? data : data.slice();
+  // Not data.slice(): a Buffer's gives a view.
+  const aligned = data.byteOffset % size === 0 ? data : new Uint8Array(data);
   const { buffer, byteOffset } = aligned;
   const length = data.byteLength / size;
   switch (datatype) {

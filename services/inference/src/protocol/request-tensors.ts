@@ -59,5 +59,5 @@ export const requestTensors = (request: ModelInferRequest): RequestTensors => {
     }
     return { name, datatype, shape: dimensions, data: rawInputContents[index] ?? new Uint8Array() };
   });
-  return { tensors, typed: !raw };
+  return { tensors, typed: !raw && inputs.length > 0 };
 };
