@@ -1,8 +1,9 @@
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import { type ModelPackage, ModelPackageSchema } from "@millrace/contracts/millrace/model/v1/model_package";
 import { type Descriptor, readDescriptor } from "./descriptor.ts";
+import { pathForm, staysWithin } from "./file-path.ts";
 import { annotations, mediaTypes } from "./media-types.ts";
-import { type PackageFile, sizeLimits } from "./package-content.ts";
+import { externalDataLimits, type PackageFile, sizeLimits } from "./package-content.ts";
 import { PackageMalformedError } from "./package-malformed-error.ts";
 import { PackageTooLargeError } from "./package-too-large-error.ts";
 
@@ -12,6 +13,8 @@ export interface PackageLayers {
   /** All layers, in order. */
   readonly layers: readonly Descriptor[];
   readonly files: ReadonlyMap<PackageFile, Descriptor>;
+  /** Files with weights of the model, by their path relative to `model.onnx`. */
+  readonly externalData: ReadonlyMap<string, Descriptor>;
 }
 
 /**
@@ -43,13 +46,13 @@ export const decodeManifest = (reference: string, bytes: Uint8Array): PackageLay
     }
     return descriptor;
   });
-  const files = filesOf(reference, layers);
+  const { files, externalData } = filesOf(reference, layers);
   for (const required of ["model.onnx", "millrace.json"] as const) {
     if (!files.has(required)) {
       throw new PackageMalformedError(`The manifest of ${reference}`, `a layer ${required}`, "none");
     }
   }
-  return { config, layers, files };
+  return { config, layers, files, externalData };
 };
 
 /** Checks a config against the manifest: `diffIds` must be the layers' digests, in their order. */
@@ -77,8 +80,12 @@ export const decodeModelPackage = (reference: string, bytes: Uint8Array): ModelP
   }
 };
 
-const filesOf = (reference: string, layers: readonly Descriptor[]): ReadonlyMap<PackageFile, Descriptor> => {
+const filesOf = (
+  reference: string,
+  layers: readonly Descriptor[],
+): { readonly files: Map<PackageFile, Descriptor>; readonly externalData: Map<string, Descriptor> } => {
   const files = new Map<PackageFile, Descriptor>();
+  const externalData = new Map<string, Descriptor>();
   const seen = new Set<string>();
   for (const layer of layers) {
     const path = layer.annotations?.[annotations.filePath];
@@ -89,9 +96,12 @@ const filesOf = (reference: string, layers: readonly Descriptor[]): ReadonlyMap<
     if (isPackageFile(path) && rawTypes.has(layer.mediaType)) {
       limit(`${path} of ${reference}`, layer, sizeLimits[path]);
       files.set(path, layer);
+    } else if (layer.mediaType === mediaTypes.weight) {
+      limit(`${path} of ${reference}`, layer, externalDataLimits.fileBytes);
+      externalData.set(path, layer);
     }
   }
-  return files;
+  return { files, externalData };
 };
 
 const rawTypes = new Set<string>([mediaTypes.weight, mediaTypes.weightConfig, mediaTypes.doc]);
@@ -99,19 +109,15 @@ const rawTypes = new Set<string>([mediaTypes.weight, mediaTypes.weightConfig, me
 const isPackageFile = (path: string): path is PackageFile =>
   path !== "manifest" && path !== "config" && Object.hasOwn(sizeLimits, path);
 
-/** A path must stay within the folder that someone unpacks the package to, on any system. */
 const checkFilePath = (reference: string, path: string, seen: Set<string>): void => {
-  const parts = path.split(/[/\\]/);
-  const escapes = parts.includes("..") || parts.includes("") || /^[A-Za-z]:/.test(path) || path.includes("\0");
-  const normal = path.normalize("NFC").toLowerCase();
-  if (escapes || seen.has(normal)) {
+  if (!staysWithin(path) || seen.has(pathForm(path))) {
     throw new PackageMalformedError(
       `The manifest of ${reference}`,
       "relative file paths without .., each once",
       JSON.stringify(path),
     );
   }
-  seen.add(normal);
+  seen.add(pathForm(path));
 };
 
 const limit = (what: string, { size }: Descriptor, limitBytes: number): void => {

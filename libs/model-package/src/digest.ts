@@ -7,7 +7,16 @@ const form = /^sha256:[0-9a-f]{64}$/;
 
 export const isDigest = (text: string): text is Digest => form.test(text);
 
-export const digestOf = (bytes: Uint8Array): Digest => `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+export const digestOf = (bytes: Uint8Array): Digest => {
+  const hash = createHash("sha256");
+  for (let offset = 0; offset < bytes.byteLength; offset += hashedAtOnceBytes) {
+    hash.update(bytes.subarray(offset, offset + hashedAtOnceBytes));
+  }
+  return `sha256:${hash.digest("hex")}`;
+};
+
+/** Node hashes at most 2 GiB in one call. */
+const hashedAtOnceBytes = 1024 ** 3;
 
 /** The digest's hexadecimal part: the blob's file name in a layout. */
 export const hexOf = (digest: Digest): string => digest.slice("sha256:".length);

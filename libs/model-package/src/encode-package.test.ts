@@ -94,6 +94,44 @@ describe("the artifact of a package", () => {
   });
 });
 
+describe("files with weights of the model", () => {
+  const encoded = (...paths: string[]) =>
+    encodePackage(samplePackage({ externalData: new Map(paths.map((path) => [path, new Uint8Array([1])])) }));
+
+  test("are layers of their own, in the order of their paths", () => {
+    const { manifest } = encoded("w/b", "w/a");
+    expect(encoded("w/a", "w/b")).toEqual(encoded("w/b", "w/a"));
+    const decoded = decodeManifest("flight_delay", manifest.bytes);
+    expect([...decoded.externalData.keys()]).toEqual(["w/a", "w/b"]);
+    expect(decoded.files.size).toBe(5);
+    expect(decoded.layers.at(-1)).toMatchObject({ mediaType: "application/vnd.cncf.model.weight.v1.raw", size: 1 });
+  });
+
+  test("are refused by name where a path leaves the package, comes twice or is one of its own files", async () => {
+    const composed = "caf\u00e9";
+    for (const paths of [
+      ["/etc/passwd"],
+      ["../x"],
+      ["a/../x"],
+      ["./x"],
+      ["a//x"],
+      ["a\\..\\x"],
+      ["C:x"],
+      [""],
+      ["a\0b"],
+      ["x".repeat(256)],
+      ["README.md"],
+      ["Model.ONNX"],
+      ["a", "A"],
+      [composed, composed.normalize("NFD")],
+    ]) {
+      const call = Promise.try(() => encoded(...paths));
+      const error = await expectReason(call, "FIELD_INVALID", "INVALID_ARGUMENT");
+      expect(paths.some((path) => error.message.endsWith(`got ${JSON.stringify(path)}.`))).toBe(true);
+    }
+  });
+});
+
 describe("canonical JSON", () => {
   test("sorts keys at every depth and has no spaces", () => {
     expect(canonicalJson({ b: [1, { z: null, a: "é\n" }], a: 1e21 })).toBe('{"a":1e+21,"b":[1,{"a":"é\\n","z":null}]}');

@@ -11,8 +11,9 @@ import { canonicalJson, type Json } from "./canonical-json.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { deterministicBinary } from "./deterministic-binary.ts";
 import { digestOf } from "./digest.ts";
+import { pathForm, staysWithin } from "./file-path.ts";
 import { annotations, mediaTypes } from "./media-types.ts";
-import { type PackageContent, type PackageFile, sizeLimits } from "./package-content.ts";
+import { externalDataLimits, type PackageContent, type PackageFile, sizeLimits } from "./package-content.ts";
 import { PackageContentInvalidError } from "./package-content-invalid-error.ts";
 import { PackageTooLargeError } from "./package-too-large-error.ts";
 
@@ -51,6 +52,7 @@ export const encodePackage = (content: PackageContent): EncodedPackage => {
       ? []
       : [layer("golden.binpb", mediaTypes.weightConfig, deterministicBinary(GoldenSchema, content.golden))]),
     ...(content.card === undefined ? [] : [layer("README.md", mediaTypes.doc, utf8.encode(content.card))]),
+    ...externalLayers(content.externalData ?? new Map()),
   ];
   const config = blob(mediaTypes.config, jsonBytes(configJson(content.manifest, layers)));
   const manifest = blob(
@@ -98,9 +100,33 @@ const layer = (file: PackageFile, mediaType: string, bytes: Uint8Array): Encoded
   if (bytes.byteLength > sizeLimits[file]) {
     throw new PackageTooLargeError(file, bytes.byteLength, sizeLimits[file]);
   }
-  // The title is what `oras pull` names the file by; the file path is the model specification's own.
-  return blob(mediaType, bytes, { [annotations.filePath]: file, [annotations.title]: file });
+  return namedBlob(file, mediaType, bytes);
 };
+
+/** In the order of their paths, so that equal content gives an equal digest. */
+const externalLayers = (files: ReadonlyMap<string, Uint8Array>): EncodedBlob[] => {
+  const seen = new Set<string>(Object.keys(sizeLimits).map(pathForm));
+  if (files.size > externalDataLimits.files) {
+    throw new PackageContentInvalidError("externalData", `at most ${externalDataLimits.files} files`, `${files.size}`);
+  }
+  return [...files]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([path, bytes]) => {
+      if (!staysWithin(path) || seen.has(pathForm(path))) {
+        const expected = "relative file paths without .., each once, none of the package's own";
+        throw new PackageContentInvalidError("externalData", expected, JSON.stringify(path));
+      }
+      seen.add(pathForm(path));
+      if (bytes.byteLength > externalDataLimits.fileBytes) {
+        throw new PackageTooLargeError(path, bytes.byteLength, externalDataLimits.fileBytes);
+      }
+      return namedBlob(path, mediaTypes.weight, bytes);
+    });
+};
+
+/** The title is what `oras pull` names the file by; the file path is the model specification's own. */
+const namedBlob = (path: string, mediaType: string, bytes: Uint8Array): EncodedBlob =>
+  blob(mediaType, bytes, { [annotations.filePath]: path, [annotations.title]: path });
 
 /** The model specification's config. Its schema is closed: what is ours stays in millrace.json. */
 const configJson = (manifest: ModelPackage, layers: readonly EncodedBlob[]): Json => {

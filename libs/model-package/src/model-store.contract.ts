@@ -56,6 +56,23 @@ export const modelStoreContract = (kind: string, harness: ModelStoreHarness): vo
         expect(await pulled.card()).toBe(content.card);
       });
 
+      test("may have weights in files beside the model", async () => {
+        const [one, other] = [new Uint8Array([1, 2]), new Uint8Array([3])];
+        const externalData = new Map([
+          ["weights/b.bin", other],
+          ["model.onnx.data", one],
+        ]);
+        const { digest } = await store.push("external", samplePackage({ externalData }));
+        const pulled = await store.pull(`external@${digest}`);
+        const read = await pulled.externalData();
+        expect([...read].map(([path, bytes]) => [path, [...bytes]])).toEqual([
+          ["model.onnx.data", [1, 2]],
+          ["weights/b.bin", [3]],
+        ]);
+        expect(pulled.files.map(({ path }) => path).slice(5)).toEqual(["model.onnx.data", "weights/b.bin"]);
+        await store.pushImage(`external@${digest}`);
+      });
+
       test("lists its files", async () => {
         const content = samplePackage();
         const { digest } = await store.push("flight_delay", content);

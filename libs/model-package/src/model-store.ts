@@ -128,7 +128,7 @@ export class ModelStore {
       contents.set(file, await files.need(file, signal));
     }
     const { encodeImage } = await import("./image/encode-image.ts");
-    const image = encodeImage(manifest.name, digest, contents);
+    const image = encodeImage(manifest.name, digest, contents, await files.externalData(signal));
     for (const { descriptor, bytes } of image.blobs) {
       await this.#artifacts.writeBlob(repository, descriptor, bytes, signal);
     }

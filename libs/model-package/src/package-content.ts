@@ -6,6 +6,11 @@ export interface PackageContent {
   readonly manifest: ModelPackage;
   /** `model.onnx`: the serialised ONNX ModelProto. */
   readonly model: Uint8Array;
+  /**
+   * Files with weights of the model (ONNX external data), for models above 2 GiB: by their path relative to
+   * `model.onnx`, as the model names them.
+   */
+  readonly externalData?: ReadonlyMap<string, Uint8Array> | undefined;
   /** `baseline.binpb`: the training profile, for monitoring. */
   readonly baseline?: Baseline | undefined;
   /** `golden.binpb`: inputs and outputs that the model must reproduce before it serves. */
@@ -14,7 +19,7 @@ export interface PackageContent {
   readonly card?: string | undefined;
 }
 
-export type PackagePart = "model" | "baseline" | "golden" | "card";
+export type PackagePart = "model" | "externalData" | "baseline" | "golden" | "card";
 
 /** Largest size of each file in bytes. A model's is what one protobuf message can hold. */
 export const sizeLimits = {
@@ -28,3 +33,6 @@ export const sizeLimits = {
 } as const;
 
 export type PackageFile = Exclude<keyof typeof sizeLimits, "manifest" | "config">;
+
+/** Largest size in bytes of a file with weights, and how many of them a package may have. */
+export const externalDataLimits = { fileBytes: 64 * 1024 ** 3, files: 4096 } as const;

@@ -39,6 +39,8 @@ export interface ModelPackageReader extends ResolvedPackage {
   readonly files: readonly PackagedFile[];
   /** The serialised ONNX model. @throws PackageCorruptError */
   model(signal?: AbortSignal): Promise<Uint8Array>;
+  /** Weights that lie beside the model, by the path that the model names; empty for most. @throws PackageCorruptError */
+  externalData(signal?: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>>;
   /** The training profile; undefined where the package has none. @throws PackageCorruptError, PackageMalformedError */
   baseline(signal?: AbortSignal): Promise<Baseline | undefined>;
   /** Undefined where the package has none. @throws PackageCorruptError, PackageMalformedError */
@@ -55,7 +57,7 @@ export class PackageReader implements ModelPackageReader {
   readonly manifest: ModelPackage;
   readonly files: readonly PackagedFile[];
   readonly #files: PackageFiles;
-  readonly #kept = new Map<PackageFile, Promise<unknown>>();
+  readonly #kept = new Map<PackageFile | "externalData", Promise<unknown>>();
 
   constructor(resolved: ResolvedPackage, reference: string, files: PackageFiles, manifest: ModelPackage) {
     this.repository = resolved.repository;
@@ -68,6 +70,10 @@ export class PackageReader implements ModelPackageReader {
 
   model(signal?: AbortSignal): Promise<Uint8Array> {
     return this.#once("model.onnx", () => this.#files.need("model.onnx", signal));
+  }
+
+  externalData(signal?: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>> {
+    return this.#once("externalData", () => this.#files.externalData(signal));
   }
 
   baseline(signal?: AbortSignal): Promise<Baseline | undefined> {
@@ -106,7 +112,7 @@ export class PackageReader implements ModelPackageReader {
   }
 
   /** A part is read once; a read that failed is tried again at the next call. */
-  #once<T>(file: PackageFile, read: () => Promise<T>): Promise<T> {
+  #once<T>(file: PackageFile | "externalData", read: () => Promise<T>): Promise<T> {
     const kept = this.#kept.get(file);
     if (kept !== undefined) {
       return kept as Promise<T>;
@@ -138,7 +144,17 @@ export class PackageFiles {
   }
 
   list(): PackagedFile[] {
-    return [...this.#layers.files].map(([path, { digest, size }]) => ({ path, digest, sizeBytes: size }));
+    const { files, externalData } = this.#layers;
+    return [...files, ...externalData].map(([path, { digest, size }]) => ({ path, digest, sizeBytes: size }));
+  }
+
+  /** One after the other: they are large, and each must be held whole. */
+  async externalData(signal?: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>> {
+    const read = new Map<string, Uint8Array>();
+    for (const [path, blob] of this.#layers.externalData) {
+      read.set(path, await this.bytesOf(blob, signal));
+    }
+    return read;
   }
 
   async need(file: PackageFile, signal?: AbortSignal): Promise<Uint8Array> {

@@ -10,7 +10,7 @@ import {
 import type { PackageContent } from "./package-content.ts";
 
 /** A small package with every part, always of equal content. */
-export const samplePackage = (changes: { readonly model?: Uint8Array; readonly card?: string } = {}) =>
+export const samplePackage = (changes: Partial<Pick<PackageContent, "model" | "card" | "externalData">> = {}) =>
   ({
     manifest: create(ModelPackageSchema, {
       name: "flight_delay",
@@ -54,5 +54,6 @@ export const samplePackage = (changes: { readonly model?: Uint8Array; readonly c
       examples: [{ inputs: [{ name: "distance", datatype: "FP64", shape: [1n, 1n] }] }],
       absoluteTolerance: 1e-5,
     }),
+    ...(changes.externalData === undefined ? {} : { externalData: changes.externalData }),
     card: changes.card ?? "# flight_delay\n\nWhether a flight lands late.\n",
   }) satisfies PackageContent;

@@ -6,7 +6,8 @@ import { descriptorJson, type EncodedBlob } from "../encode-package.ts";
 import { annotations, mediaTypes } from "../media-types.ts";
 import type { PackageFile } from "../package-content.ts";
 import { PackageContentInvalidError } from "../package-content-invalid-error.ts";
-import { tarArchive } from "./tar-archive.ts";
+import { PackageTooLargeError } from "../package-too-large-error.ts";
+import { type TarFile, tarArchive, tarLimits } from "./tar-archive.ts";
 
 /** A container image, ready to be written: blobs, then the manifests, then the index that names them. */
 export interface EncodedImage {
@@ -38,15 +39,21 @@ export const encodeImage = (
   name: string,
   packageDigest: Digest,
   files: ReadonlyMap<PackageFile, Uint8Array>,
+  externalData: ReadonlyMap<string, Uint8Array>,
 ): EncodedImage => {
   if (!modelNameForm.test(name)) {
     const expected = "at most 64 letters, digits, _, . or -, the first no . or -, for an image";
     throw new PackageContentInvalidError("manifest.name", expected, JSON.stringify(name));
   }
-  const archive = tarArchive(
-    [...files].map(([file, bytes]) => ({ path: `models/${name}/${file === "model.onnx" ? "1/" : ""}${file}`, bytes })),
-  );
-  const layer = blob(mediaTypes.tarLayer, archive);
+  const inImage = [
+    ...[...files].map(([file, bytes]) => ({
+      path: `models/${name}/${file === "model.onnx" ? "1/" : ""}${file}`,
+      bytes,
+    })),
+    ...[...externalData].map(([path, bytes]) => ({ path: `models/${name}/1/${path}`, bytes })),
+  ];
+  inImage.forEach(checkFits);
+  const layer = blob(mediaTypes.tarLayer, tarArchive(inImage));
   const notes = { [annotations.packageDigest]: packageDigest };
   const images = architectures.map((architecture) => {
     const config = jsonBlob(mediaTypes.imageConfig, {
@@ -75,6 +82,16 @@ export const encodeImage = (
     manifests: images.map(({ manifest }) => manifest),
     index,
   };
+};
+
+const checkFits = ({ path, bytes }: TarFile): void => {
+  if (Buffer.byteLength(path) > tarLimits.pathBytes) {
+    const expected = `paths of at most ${tarLimits.pathBytes} bytes in an image`;
+    throw new PackageContentInvalidError("externalData", expected, JSON.stringify(path));
+  }
+  if (bytes.byteLength > tarLimits.fileBytes) {
+    throw new PackageTooLargeError(`${path} in an image`, bytes.byteLength, tarLimits.fileBytes);
+  }
 };
 
 const objectOf = (descriptor: Descriptor) => descriptorJson(descriptor) as { readonly [key: string]: Json };

@@ -1,9 +1,13 @@
 /** A regular file of an archive. */
 export interface TarFile {
-  /** With `/` between its parts, at most 99 ASCII characters. */
+  /** With `/` between its parts; at most `tarLimits.pathBytes` bytes of UTF-8. */
   readonly path: string;
+  /** At most `tarLimits.fileBytes`. */
   readonly bytes: Uint8Array;
 }
+
+/** What the fields of a ustar header can hold. */
+export const tarLimits = { pathBytes: 99, fileBytes: 8 ** 11 - 1 } as const;
 
 const blockBytes = 512;
 const magic = "ustar\x0000";
