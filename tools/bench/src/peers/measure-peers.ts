@@ -1,0 +1,234 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { freePort } from "@millrace/backing";
+import { startScript } from "../child-server.ts";
+import { denseModel } from "../dense-model.ts";
+import { firstAnswer } from "../first-answer.ts";
+import { inferRequest, modelInferPath } from "../infer-request.ts";
+import { type LoadResult, unaryLoad } from "../load-generator.ts";
+import { type Bar, type Measured, median, record, round } from "../record.ts";
+import type { ServerProcess } from "../server-process.ts";
+import { treeModel } from "../tree-model.ts";
+import { kserve } from "./kserve.ts";
+import { millrace } from "./millrace.ts";
+import { mlserver } from "./mlserver.ts";
+import type { Peer } from "./peer.ts";
+import { triton } from "./triton.ts";
+
+const inFlight = 32;
+
+/** The models of the comparison; `batch` rows a request. */
+const cases = [
+  { name: "mlp", what: "MLP 32-64-64-1, batch 1", onnx: denseModel([32, 64, 64, 1]), width: 32, batch: 1, small: true },
+  { name: "trees", what: "100 boosted trees, batch 1", onnx: treeModel(32, 100, 6), width: 32, batch: 1, small: true },
+  {
+    name: "wide",
+    what: "net 1024-1024-1024-1, batch 16",
+    onnx: denseModel([1024, 1024, 1024, 1]),
+    width: 1024,
+    batch: 16,
+    small: false,
+  },
+] as const;
+/** For cold start and memory: three models, none of them large. */
+const smallModels = [
+  { name: "mlp", onnx: denseModel([32, 64, 64, 1]), width: 32 },
+  { name: "trees", onnx: treeModel(32, 100, 6), width: 32 },
+  { name: "net", onnx: denseModel([64, 128, 128, 1]), width: 64 },
+] as const;
+
+interface Running {
+  readonly peer: Peer;
+  readonly process: ServerProcess;
+  readonly address: string;
+  /** By case: what each turn gave, and the processor time of all its calls. */
+  readonly results: ReadonlyMap<string, { readonly loads: LoadResult[]; cpuSeconds: number }>;
+}
+
+/**
+ * Installs, starts and measures MLServer, KServe's Python server and Triton beside ours and a grpc-js echo: throughput in
+ * turns with all of them up, and then, one by one, cold start and memory. A peer that cannot be had is named, and left out.
+ */
+export const measurePeers = async (command: string, runs: number, seconds: number): Promise<void> => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-bench-"));
+  try {
+    const peers = [millrace];
+    for (const peer of [mlserver(0), mlserver(1), kserve, triton(true), triton(false)]) {
+      if (await isInstalled(peer)) peers.push(peer);
+    }
+    const rows = [
+      ...(await measureThroughput(peers, join(folder, "throughput"), runs, seconds)),
+      ...(await measureStart(peers, join(folder, "start"), runs)),
+    ];
+    record("inference-peers", command, rows);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+};
+
+const isInstalled = async (peer: Peer): Promise<boolean> => {
+  try {
+    await peer.install();
+    return true;
+  } catch (error) {
+    console.warn(`${peer.name} cannot be had here and is left out: ${String(error)}`);
+    return false;
+  }
+};
+
+const measureThroughput = async (
+  peers: readonly Peer[],
+  folder: string,
+  runs: number,
+  seconds: number,
+): Promise<Measured[]> => {
+  const requests = new Map(cases.map(({ name, width, batch }) => [name, inferRequest(name, [batch, width])]));
+  const running: Running[] = [];
+  const echoes: ServerProcess[] = [];
+  try {
+    for (const peer of peers) {
+      const port = await freePort();
+      const own = join(folder, String(port));
+      mkdirSync(own, { recursive: true });
+      const process = await peer.start(cases, own, port);
+      const results = new Map(cases.map(({ name }) => [name, { loads: [], cpuSeconds: 0 }]));
+      running.push({ peer, process, address: `127.0.0.1:${port}`, results });
+      await firstAnswer(process, `127.0.0.1:${port}`, [...requests.values()]);
+    }
+    const [ours] = running;
+    if (ours === undefined) throw new Error("Nothing was started.");
+    const rows: Measured[] = [];
+    for (const { name, what, small } of cases) {
+      const request = requests.get(name) ?? Buffer.alloc(0);
+      const [answer] = await firstAnswer(ours.process, ours.address, [request]);
+      const echoPort = await freePort();
+      const echo = await startScript([
+        join(import.meta.dirname, "../echo-server.ts"),
+        String(echoPort),
+        String(answer?.byteLength),
+      ]);
+      echoes.push(echo);
+      const ceiling: LoadResult[] = [];
+      const load = { request, inFlight, seconds, warmUpSeconds: 1 };
+      for (let run = 0; run < runs; run++) {
+        ceiling.push(await unaryLoad({ ...load, address: `127.0.0.1:${echoPort}`, path: "/echo.Echo/Unary" }));
+        for (const { peer, process, address, results } of running) {
+          const before = process.cpuSeconds();
+          const result = await unaryLoad({ ...load, address, path: modelInferPath });
+          if (result.failures > 0) throw new Error(`${peer.name} failed ${result.failures} calls of ${name}.`);
+          const kept = results.get(name);
+          kept?.loads.push(result);
+          if (kept !== undefined) kept.cpuSeconds += process.cpuSeconds() - before;
+        }
+      }
+      rows.push(...compare(what, name, running, ceiling, small));
+    }
+    return rows;
+  } finally {
+    await Promise.all([...running.map(({ process }) => process.stop()), ...echoes.map((echo) => echo.stop())]);
+  }
+};
+
+const ratesOf = (loads: readonly LoadResult[]): readonly number[] => loads.map(({ perSecond }) => perSecond);
+
+const compare = (
+  what: string,
+  name: string,
+  running: readonly Running[],
+  ceiling: readonly LoadResult[],
+  small: boolean,
+): Measured[] => {
+  const echo = median(ratesOf(ceiling));
+  const [mine, ...others] = running.map(({ peer, results }) => {
+    const { loads = [], cpuSeconds = 0 } = results.get(name) ?? {};
+    // A second of warm-up before each turn costs processor time too, and its calls are not counted: the same for all.
+    const calls = loads.reduce((sum, { calls }) => sum + calls, 0);
+    return {
+      peer,
+      rates: ratesOf(loads),
+      p99Ms: median(loads.map(({ p99Ms }) => p99Ms)),
+      cpuUs: (cpuSeconds / calls) * 1e6,
+    };
+  });
+  if (mine === undefined) return [];
+  const row = {
+    what: `ModelInfer, ${what}, ${inFlight} in flight`,
+    ours: median(mine.rates),
+    unit: "calls/s",
+    runs: mine.rates,
+  };
+  // MLServer is measured with and without a worker of its own: the bar holds beside both.
+  const bar: Bar = { of: "ratio", atLeast: 5 };
+  return [
+    {
+      ...row,
+      ceiling: echo,
+      ceilingName: "grpc-js echo",
+      note: `p99 ${mine.p99Ms.toFixed(1)} ms, ${round(mine.cpuUs)} µs of processor time a call`,
+    },
+    ...others.map(({ peer, rates, p99Ms, cpuUs }) => ({
+      ...row,
+      ceiling: median(rates),
+      ceilingName: peer.name,
+      note: `theirs: ${(median(rates) / echo).toFixed(2)} of the echo, p99 ${p99Ms.toFixed(1)} ms, ${round(cpuUs)} µs`,
+      ...(small && peer.name.startsWith("MLServer") ? { bar } : {}),
+    })),
+  ];
+};
+
+const measureStart = async (peers: readonly Peer[], folder: string, runs: number): Promise<Measured[]> => {
+  const requests = smallModels.map(({ name, width }) => inferRequest(name, [1, width]));
+  const measured = [];
+  for (const peer of peers)
+    measured.push({ peer, secondsOf: [] as number[], resident: [] as number[], shared: [] as number[] });
+  // In turns, so that the machine's mood hits all alike.
+  for (let run = 0; run < runs; run++) {
+    for (const { peer, secondsOf, resident, shared } of measured) {
+      const port = await freePort();
+      const own = join(folder, String(port));
+      mkdirSync(own, { recursive: true });
+      const begunMs = performance.now();
+      const process = await peer.start(smallModels, own, port);
+      try {
+        await firstAnswer(process, `127.0.0.1:${port}`, requests);
+        secondsOf.push((performance.now() - begunMs) / 1000);
+        for (const request of requests) {
+          const load = { request, inFlight: 8, seconds: 0.5, warmUpSeconds: 0 };
+          await unaryLoad({ ...load, address: `127.0.0.1:${port}`, path: modelInferPath });
+        }
+        const memory = process.memory();
+        resident.push(memory.resident / 1e6);
+        shared.push(memory.proportional / 1e6);
+      } finally {
+        await process.stop();
+      }
+    }
+  }
+  const [mine, ...others] = measured;
+  if (mine === undefined) return [];
+  const start = {
+    what: "cold start: from the process's start until each of three models has answered",
+    ours: median(mine.secondsOf),
+    unit: "s",
+    runs: mine.secondsOf,
+  };
+  const memory = {
+    what: "resident memory with three small models, after half a second of calls to each",
+    ours: median(mine.resident),
+    unit: "MB",
+    runs: mine.resident,
+  };
+  const proportional = (values: readonly number[]) => `${round(median(values))} MB where shared pages are shared out`;
+  return [
+    { ...start, bar: { of: "figure", atMost: 1.5 } },
+    ...others.map(({ peer, secondsOf }) => ({ ...start, ceiling: median(secondsOf), ceilingName: peer.name })),
+    { ...memory, bar: { of: "figure", atMost: 250 }, note: proportional(mine.shared) },
+    ...others.map(({ peer, resident, shared }) => ({
+      ...memory,
+      ceiling: median(resident),
+      ceilingName: peer.name,
+      note: `theirs: ${proportional(shared)}`,
+    })),
+  ];
+};

@@ -1,0 +1,123 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+
+/** A server that is measured: what it costs counts its children too, for some servers run models in processes of their own. */
+export interface ServerProcess {
+  /** Seconds of processor time that it has used. */
+  cpuSeconds(): number;
+  /** Memory in bytes: `resident` counts a page that two of its processes share twice, `proportional` shares it out. */
+  memory(): { readonly resident: number; readonly proportional: number };
+  /** Ends it with SIGTERM, and with SIGKILL where it is still there after 20 s. */
+  stop(): Promise<void>;
+  /** The code or the signal that it ended with; undefined while it runs. */
+  readonly ended: string | undefined;
+  /** The next text on its standard output. */
+  output(): Promise<string>;
+}
+
+export interface ServerCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly folder?: string;
+  /** Where its standard error goes. Default: to this process's. */
+  readonly errors?: "inherit" | "ignore";
+}
+
+// A process that a signal ends tells no "exit" listener, and the servers' groups do not get the terminal's Ctrl-C.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
+/** Starts a server in a process group of its own. It is ended when this process ends, however that is but SIGKILL. */
+export const startProcess = ({
+  command,
+  args,
+  environment,
+  folder,
+  errors = "inherit",
+}: ServerCommand): ServerProcess => {
+  const child = spawn(command, args, {
+    cwd: folder,
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", "pipe", errors],
+    detached: true,
+  });
+  const { pid, stdout } = child;
+  if (pid === undefined) throw new Error(`${command} cannot be started.`);
+  const kill = (signal: NodeJS.Signals): void => {
+    try {
+      process.kill(-pid, signal);
+    } catch (error) {
+      // ESRCH: nobody of the group is left.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  };
+  const killAll = () => kill("SIGKILL");
+  process.once("exit", killAll);
+  stdout.resume();
+  const exited = once(child, "exit");
+  return {
+    cpuSeconds: () => processTree(pid).reduce((sum, one) => sum + cpuSecondsOf(one), 0),
+    memory: () => {
+      const sizes = processTree(pid).map(memoryOf);
+      return {
+        resident: sizes.reduce((sum, { resident }) => sum + resident, 0),
+        proportional: sizes.reduce((sum, { proportional }) => sum + proportional, 0),
+      };
+    },
+    get ended() {
+      return child.exitCode?.toString() ?? child.signalCode ?? undefined;
+    },
+    output: async () => String((await once(stdout, "data"))[0]),
+    stop: async () => {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill("SIGTERM");
+        const limit = setTimeout(killAll, 20_000);
+        await exited;
+        clearTimeout(limit);
+      }
+      killAll();
+      process.removeListener("exit", killAll);
+    },
+  };
+};
+
+/** A process and all that descend from it. */
+const processTree = (root: number): readonly number[] => {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = Number(statFields(Number(name))?.[1]);
+    children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  const tree = [root];
+  for (const pid of tree) tree.push(...(children.get(pid) ?? []));
+  return tree;
+};
+
+/** The fields of /proc/PID/stat from the third on: the name before them may hold spaces. Undefined for one that is gone. */
+const statFields = (pid: number): readonly string[] | undefined =>
+  read(`/proc/${pid}/stat`)?.split(") ").at(-1)?.split(" ");
+
+const cpuSecondsOf = (pid: number): number => {
+  // utime and stime, in ticks of 10 ms.
+  const fields = statFields(pid);
+  return (Number(fields?.[11] ?? 0) + Number(fields?.[12] ?? 0)) / 100;
+};
+
+const memoryOf = (pid: number): { resident: number; proportional: number } => {
+  const text = read(`/proc/${pid}/smaps_rollup`) ?? "";
+  const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? 0) * 1024;
+  return { resident: bytes("Rss"), proportional: bytes("Pss") };
+};
+
+const read = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    // A process may end between being listed and being read.
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ESRCH") return undefined;
+    throw error;
+  }
+};
