@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millrace/inference/v1/deployment_service.proto.
  */
 export const file_millrace_inference_v1_deployment_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci5taWxscmFjZS9pbmZlcmVuY2UvdjEvZGVwbG95bWVudF9zZXJ2aWNlLnByb3RvEhVtaWxscmFjZS5pbmZlcmVuY2UudjEiIQoQR2V0U3RhdHVzUmVxdWVzdBINCgVtb2RlbBgBIAEoCSJRChFHZXRTdGF0dXNSZXNwb25zZRI8CgtkZXBsb3ltZW50cxgBIAMoCzInLm1pbGxyYWNlLmluZmVyZW5jZS52MS5EZXBsb3ltZW50U3RhdHVzIiMKEldhdGNoU3RhdHVzUmVxdWVzdBINCgVtb2RlbBgBIAEoCSJTChNXYXRjaFN0YXR1c1Jlc3BvbnNlEjwKC2RlcGxveW1lbnRzGAEgAygLMicubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkRlcGxveW1lbnRTdGF0dXMiXAoPVmFsaWRhdGVSZXF1ZXN0EkkKC2RlY2xhcmF0aW9uGAEgASgLMiwubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkRlcGxveW1lbnREZWNsYXJhdGlvbkIGukgDyAEBIkQKEFZhbGlkYXRlUmVzcG9uc2USMAoIZmluZGluZ3MYASADKAsyHi5taWxscmFjZS5pbmZlcmVuY2UudjEuRmluZGluZyI5CgdGaW5kaW5nEg0KBWZpZWxkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJInMKEERlcGxveW1lbnRTdGF0dXMSDQoFbW9kZWwYASABKAkSNgoIdmVyc2lvbnMYAiADKAsyJC5taWxscmFjZS5pbmZlcmVuY2UudjEuVmVyc2lvblN0YXR1cxIYChBkZWNsYXJhdGlvbl9oYXNoGAMgASgJItcDCg1WZXJzaW9uU3RhdHVzEg8KB3ZlcnNpb24YASABKAMSDwoHcGFja2FnZRgCIAEoCRIOCgZkaWdlc3QYAyABKAkSOQoFc3RhdGUYBCABKA4yKi5taWxscmFjZS5pbmZlcmVuY2UudjEuVmVyc2lvblN0YXR1cy5TdGF0ZRIOCgZyZWFzb24YBSABKAkSDwoHbWVzc2FnZRgGIAEoCRIOCgZ3ZWlnaHQYByABKAESKQoFc2luY2UYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhoKEmV4ZWN1dGlvbl9wcm92aWRlchgJIAEoCRIRCglpbnN0YW5jZXMYCiABKA0SFAoMbWVtb3J5X2J5dGVzGAsgASgDEhcKD2dvbGRlbl9leGFtcGxlcxgMIAEoDRIOCgZzaGFkb3cYDSABKAgSDgoGaGVhZGVyGA4gASgJEhEKCXNpZ25lZF9ieRgPIAEoCSJsCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEgsKB0xPQURJTkcQARIMCghDSEVDS0lORxACEgkKBVJFQURZEAMSDAoIRFJBSU5JTkcQBBIKCgZGQUlMRUQQBRIMCghVTkxPQURFRBAGMscCChFEZXBsb3ltZW50U2VydmljZRJjCglHZXRTdGF0dXMSJy5taWxscmFjZS5pbmZlcmVuY2UudjEuR2V0U3RhdHVzUmVxdWVzdBooLm1pbGxyYWNlLmluZmVyZW5jZS52MS5HZXRTdGF0dXNSZXNwb25zZSIDkAIBEmsKC1dhdGNoU3RhdHVzEikubWlsbHJhY2UuaW5mZXJlbmNlLnYxLldhdGNoU3RhdHVzUmVxdWVzdBoqLm1pbGxyYWNlLmluZmVyZW5jZS52MS5XYXRjaFN0YXR1c1Jlc3BvbnNlIgOQAgEwARJgCghWYWxpZGF0ZRImLm1pbGxyYWNlLmluZmVyZW5jZS52MS5WYWxpZGF0ZVJlcXVlc3QaJy5taWxscmFjZS5pbmZlcmVuY2UudjEuVmFsaWRhdGVSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_millrace_inference_v1_deployment]);
+  fileDesc("Ci5taWxscmFjZS9pbmZlcmVuY2UvdjEvZGVwbG95bWVudF9zZXJ2aWNlLnByb3RvEhVtaWxscmFjZS5pbmZlcmVuY2UudjEiIQoQR2V0U3RhdHVzUmVxdWVzdBINCgVtb2RlbBgBIAEoCSKQAQoRR2V0U3RhdHVzUmVzcG9uc2USPAoLZGVwbG95bWVudHMYASADKAsyJy5taWxscmFjZS5pbmZlcmVuY2UudjEuRGVwbG95bWVudFN0YXR1cxI9CgtkZWNsYXJhdGlvbhgCIAEoCzIoLm1pbGxyYWNlLmluZmVyZW5jZS52MS5EZWNsYXJhdGlvblN0YXR1cyIjChJXYXRjaFN0YXR1c1JlcXVlc3QSDQoFbW9kZWwYASABKAkikgEKE1dhdGNoU3RhdHVzUmVzcG9uc2USPAoLZGVwbG95bWVudHMYASADKAsyJy5taWxscmFjZS5pbmZlcmVuY2UudjEuRGVwbG95bWVudFN0YXR1cxI9CgtkZWNsYXJhdGlvbhgCIAEoCzIoLm1pbGxyYWNlLmluZmVyZW5jZS52MS5EZWNsYXJhdGlvblN0YXR1cyJcCg9WYWxpZGF0ZVJlcXVlc3QSSQoLZGVjbGFyYXRpb24YASABKAsyLC5taWxscmFjZS5pbmZlcmVuY2UudjEuRGVwbG95bWVudERlY2xhcmF0aW9uQga6SAPIAQEiRAoQVmFsaWRhdGVSZXNwb25zZRIwCghmaW5kaW5ncxgBIAMoCzIeLm1pbGxyYWNlLmluZmVyZW5jZS52MS5GaW5kaW5nIjkKB0ZpbmRpbmcSDQoFZmllbGQYASABKAkSDgoGcmVhc29uGAIgASgJEg8KB21lc3NhZ2UYAyABKAkijwEKEURlY2xhcmF0aW9uU3RhdHVzEgwKBGhhc2gYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIwCghmaW5kaW5ncxgDIAMoCzIeLm1pbGxyYWNlLmluZmVyZW5jZS52MS5GaW5kaW5nEikKBXNpbmNlGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKaAQoQRGVwbG95bWVudFN0YXR1cxINCgVtb2RlbBgBIAEoCRI2Cgh2ZXJzaW9ucxgCIAMoCzIkLm1pbGxyYWNlLmluZmVyZW5jZS52MS5WZXJzaW9uU3RhdHVzEhgKEGRlY2xhcmF0aW9uX2hhc2gYAyABKAkSFAoMcGVuZGluZ19oYXNoGAQgASgJEg8KB21lc3NhZ2UYBSABKAki1wMKDVZlcnNpb25TdGF0dXMSDwoHdmVyc2lvbhgBIAEoAxIPCgdwYWNrYWdlGAIgASgJEg4KBmRpZ2VzdBgDIAEoCRI5CgVzdGF0ZRgEIAEoDjIqLm1pbGxyYWNlLmluZmVyZW5jZS52MS5WZXJzaW9uU3RhdHVzLlN0YXRlEg4KBnJlYXNvbhgFIAEoCRIPCgdtZXNzYWdlGAYgASgJEg4KBndlaWdodBgHIAEoARIpCgVzaW5jZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSZXhlY3V0aW9uX3Byb3ZpZGVyGAkgASgJEhEKCWluc3RhbmNlcxgKIAEoDRIUCgxtZW1vcnlfYnl0ZXMYCyABKAMSFwoPZ29sZGVuX2V4YW1wbGVzGAwgASgNEg4KBnNoYWRvdxgNIAEoCBIOCgZoZWFkZXIYDiABKAkSEQoJc2lnbmVkX2J5GA8gASgJImwKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASCwoHTE9BRElORxABEgwKCENIRUNLSU5HEAISCQoFUkVBRFkQAxIMCghEUkFJTklORxAEEgoKBkZBSUxFRBAFEgwKCFVOTE9BREVEEAYyxwIKEURlcGxveW1lbnRTZXJ2aWNlEmMKCUdldFN0YXR1cxInLm1pbGxyYWNlLmluZmVyZW5jZS52MS5HZXRTdGF0dXNSZXF1ZXN0GigubWlsbHJhY2UuaW5mZXJlbmNlLnYxLkdldFN0YXR1c1Jlc3BvbnNlIgOQAgESawoLV2F0Y2hTdGF0dXMSKS5taWxscmFjZS5pbmZlcmVuY2UudjEuV2F0Y2hTdGF0dXNSZXF1ZXN0GioubWlsbHJhY2UuaW5mZXJlbmNlLnYxLldhdGNoU3RhdHVzUmVzcG9uc2UiA5ACATABEmAKCFZhbGlkYXRlEiYubWlsbHJhY2UuaW5mZXJlbmNlLnYxLlZhbGlkYXRlUmVxdWVzdBonLm1pbGxyYWNlLmluZmVyZW5jZS52MS5WYWxpZGF0ZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_millrace_inference_v1_deployment]);
 
 /**
  * @generated from message millrace.inference.v1.GetStatusRequest
@@ -44,6 +44,13 @@ export type GetStatusResponse = Message<"millrace.inference.v1.GetStatusResponse
    * @generated from field: repeated millrace.inference.v1.DeploymentStatus deployments = 1;
    */
   deployments: DeploymentStatus[];
+
+  /**
+   * Absent where no file declares what is served, or none was read yet.
+   *
+   * @generated from field: millrace.inference.v1.DeclarationStatus declaration = 2;
+   */
+  declaration?: DeclarationStatus | undefined;
 };
 
 /**
@@ -78,6 +85,11 @@ export type WatchStatusResponse = Message<"millrace.inference.v1.WatchStatusResp
    * @generated from field: repeated millrace.inference.v1.DeploymentStatus deployments = 1;
    */
   deployments: DeploymentStatus[];
+
+  /**
+   * @generated from field: millrace.inference.v1.DeclarationStatus declaration = 2;
+   */
+  declaration?: DeclarationStatus | undefined;
 };
 
 /**
@@ -155,6 +167,47 @@ export const FindingSchema: GenMessage<Finding> = /*@__PURE__*/
   messageDesc(file_millrace_inference_v1_deployment_service, 6);
 
 /**
+ * The newest text of the declaration's file, and what became of it.
+ *
+ * @generated from message millrace.inference.v1.DeclarationStatus
+ */
+export type DeclarationStatus = Message<"millrace.inference.v1.DeclarationStatus"> & {
+  /**
+   * `sha256:…` of the text; empty where the file is not there.
+   *
+   * @generated from field: string hash = 1;
+   */
+  hash: string;
+
+  /**
+   * Why nothing of it is put in force: what was in force before goes on. Empty where it was taken up; how far each model
+   * has come is in its own status.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * The fields that break a rule.
+   *
+   * @generated from field: repeated millrace.inference.v1.Finding findings = 3;
+   */
+  findings: Finding[];
+
+  /**
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message millrace.inference.v1.DeclarationStatus.
+ * Use `create(DeclarationStatusSchema)` to create a new message.
+ */
+export const DeclarationStatusSchema: GenMessage<DeclarationStatus> = /*@__PURE__*/
+  messageDesc(file_millrace_inference_v1_deployment_service, 7);
+
+/**
  * @generated from message millrace.inference.v1.DeploymentStatus
  */
 export type DeploymentStatus = Message<"millrace.inference.v1.DeploymentStatus"> & {
@@ -169,11 +222,25 @@ export type DeploymentStatus = Message<"millrace.inference.v1.DeploymentStatus">
   versions: VersionStatus[];
 
   /**
-   * Hash of the declaration that this status belongs to.
+   * Hash of the declaration in force.
    *
    * @generated from field: string declaration_hash = 3;
    */
   declarationHash: string;
+
+  /**
+   * Hash of the newest declaration, where it is not in force for this model yet.
+   *
+   * @generated from field: string pending_hash = 4;
+   */
+  pendingHash: string;
+
+  /**
+   * Why it is not.
+   *
+   * @generated from field: string message = 5;
+   */
+  message: string;
 };
 
 /**
@@ -181,7 +248,7 @@ export type DeploymentStatus = Message<"millrace.inference.v1.DeploymentStatus">
  * Use `create(DeploymentStatusSchema)` to create a new message.
  */
 export const DeploymentStatusSchema: GenMessage<DeploymentStatus> = /*@__PURE__*/
-  messageDesc(file_millrace_inference_v1_deployment_service, 7);
+  messageDesc(file_millrace_inference_v1_deployment_service, 8);
 
 /**
  * @generated from message millrace.inference.v1.VersionStatus
@@ -282,7 +349,7 @@ export type VersionStatus = Message<"millrace.inference.v1.VersionStatus"> & {
  * Use `create(VersionStatusSchema)` to create a new message.
  */
 export const VersionStatusSchema: GenMessage<VersionStatus> = /*@__PURE__*/
-  messageDesc(file_millrace_inference_v1_deployment_service, 8);
+  messageDesc(file_millrace_inference_v1_deployment_service, 9);
 
 /**
  * @generated from enum millrace.inference.v1.VersionStatus.State
@@ -337,7 +404,7 @@ export type VersionStatus_State = (typeof VersionStatus_State)[keyof typeof Vers
  * Describes the enum millrace.inference.v1.VersionStatus.State.
  */
 export const VersionStatus_StateSchema: GenEnum<VersionStatus_State> = /*@__PURE__*/
-  enumDesc(file_millrace_inference_v1_deployment_service, 8, 0);
+  enumDesc(file_millrace_inference_v1_deployment_service, 9, 0);
 
 /**
  * Says what is served and why. It writes nothing: see DeploymentDeclaration.
