@@ -6,7 +6,8 @@ import { openModelStore } from "@millrace/model-package";
 import { runService } from "@millrace/service-host";
 import { DeclarationFile } from "./deployment/declaration-file.ts";
 import { Deployments } from "./deployment/deployments.ts";
-import { openInferenceService } from "./open-inference-service.ts";
+import { openInferenceCalls, openInferenceService } from "./open-inference-service.ts";
+import { registerPipelineMetrics } from "./pipeline/pipeline-metrics.ts";
 import { FeatureReader } from "./prediction/feature-reader.ts";
 import { PredictionLog } from "./prediction/prediction-log.ts";
 import { registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
@@ -20,6 +21,7 @@ import { ModelFolder } from "./serving/model-folder.ts";
 import { ModelRoster } from "./serving/model-roster.ts";
 import { readiness } from "./serving/readiness.ts";
 import { settings } from "./settings.ts";
+import { SystemSharedMemory } from "./shared-memory/system-shared-memory.ts";
 import { declarationLog, deploymentLog, folderLog, predictionLogObserver } from "./told.ts";
 
 await runService(
@@ -49,6 +51,7 @@ await runService(
 
     const roster = host.own(new ModelRoster());
     registerInferenceMetrics(host.metrics, roster);
+    registerPipelineMetrics(host.metrics, roster);
     const path = new InferencePath(roster);
     const folder =
       config.models === undefined ? undefined : new ModelFolder(config.models, roster, config, folderLog(log));
@@ -68,15 +71,22 @@ await runService(
     }
     host.ready("models", () => readiness(roster));
 
+    const memory = config.systemSharedMemory ? host.own(new SystemSharedMemory()) : undefined;
+    const openInference = {
+      roster,
+      path,
+      folder,
+      memory,
+      log,
+      tracing: { endpoint: config.otlpEndpoint, sampleRatio: config.traceSampleRatio },
+      isReady: () => !host.stopping.aborted && readiness(roster) === true,
+      version: "0.1.0",
+      onDefect: (err: unknown) => log.error({ err }, "A request with tensors failed."),
+    };
+    const calls = openInferenceCalls(openInference);
+
     return [
-      openInferenceService({
-        roster,
-        path,
-        folder,
-        isReady: () => readiness(roster) === true,
-        version: "0.1.0",
-        onDefect: (err) => log.error({ err }, "A request on a stream failed."),
-      }),
+      openInferenceService(calls, openInference),
       implement(PredictionService, {
         predict: predict({
           roster,
@@ -91,7 +101,7 @@ await runService(
       implement(DeploymentService, {
         getStatus: getStatus(roster),
         watchStatus: watchStatus(roster),
-        validate: validate(sources, config),
+        validate: validate(sources, config, roster),
       }),
     ];
   },

@@ -1,12 +1,16 @@
+import { toJsonString } from "@bufbuild/protobuf";
 import {
   PredictionLog_Acknowledge as Acknowledge,
   type Deployment,
   type DeploymentDeclaration,
   DeploymentDeclarationSchema,
   FeaturePolicy_OnMissing as OnMissing,
+  PipelineSchema,
 } from "@millrace/contracts/millrace/inference/v1/deployment";
 import type { FieldViolation } from "@millrace/errors";
 import { RequestInvalidError, validateRequest } from "@millrace/grpc";
+import { deployedPipeline, pipelineCycles } from "../pipeline/deployed-pipeline.ts";
+import type { PipelinePlan } from "../pipeline/pipeline-plan.ts";
 import type { ServingOptions } from "../serving/load-version.ts";
 import { defaultPolicy, type PredictPolicy } from "../serving/servable.ts";
 import { DeclarationInvalidError } from "./declaration-invalid-error.ts";
@@ -22,6 +26,8 @@ export interface DeploymentPlan {
   readonly options: ServingOptions;
   readonly policy: PredictPolicy;
   readonly maxMessageBytes: number | undefined;
+  /** The pipeline that serves in place of a package. */
+  readonly pipeline: PipelinePlan | undefined;
   /** Equal for deployments that run alike: a change of it is put in force by a swap. */
   readonly key: string;
   /** Path in the declaration, for findings. */
@@ -55,22 +61,24 @@ export const planDeployments = (declaration: DeploymentDeclaration, defaults: Se
     names.add(deployment.model);
     violations.push(...notDone(deployment, field));
     try {
-      plans.push(planOf(deployment, field, defaults));
+      plans.push(planOf(deployment, field, defaults, violations));
     } catch (error) {
       if (!(error instanceof DeclarationInvalidError)) throw error;
       violations.push(...(error.details.violations ?? []));
     }
   }
+  violations.push(...pipelineCycles(plans.flatMap(({ pipeline }) => pipeline ?? [])));
   if (violations.length > 0) throw new DeclarationInvalidError(violations);
   return plans;
 };
 
-const notYet = ["sticky", "pipeline", "responseCache", "payloadLog", "signature"] as const;
+const notYet = ["sticky", "responseCache", "payloadLog", "signature"] as const;
 
 const notDone = (deployment: Deployment, field: string): FieldViolation[] => {
-  const { versions } = deployment;
+  const { versions, pipeline } = deployment;
   const violations: FieldViolation[] = [];
-  if (versions.length === 0) violations.push({ field: `${field}.versions`, expected: "one version", got: "none" });
+  if (versions.length === 0 && pipeline === undefined)
+    violations.push({ field: `${field}.versions`, expected: "one version", got: "none" });
   for (const name of notYet) {
     if (deployment[name] !== undefined) {
       violations.push({ field: `${field}.${name}`, expected: "nothing: it is not served yet", got: "a declaration" });
@@ -93,7 +101,12 @@ const notDone = (deployment: Deployment, field: string): FieldViolation[] => {
   return violations;
 };
 
-const planOf = (deployment: Deployment, field: string, defaults: ServingOptions): DeploymentPlan => {
+const planOf = (
+  deployment: Deployment,
+  field: string,
+  defaults: ServingOptions,
+  violations: FieldViolation[],
+): DeploymentPlan => {
   const { model, versions, batching, limits, predictionLog, features, instances } = deployment;
   const [version] = versions;
   const options: ServingOptions = {
@@ -111,15 +124,17 @@ const planOf = (deployment: Deployment, field: string, defaults: ServingOptions)
     acknowledge:
       predictionLog?.acknowledge === Acknowledge.BEFORE_RESPONSE ? "BEFORE_RESPONSE" : defaultPolicy.acknowledge,
   };
+  const pipeline = deployedPipeline(deployment, field, violations);
   const plan = {
     model,
-    version: String(version?.version ?? 1n),
-    reference: version?.package ?? "",
+    version: pipeline?.version ?? String(version?.version ?? 1n),
+    reference: pipeline === undefined ? (version?.package ?? "") : "a pipeline",
     options,
     policy,
     maxMessageBytes: limits?.maxMessageBytes ? Number(limits.maxMessageBytes) : undefined,
   };
-  return { ...plan, field, key: JSON.stringify(plan) };
+  const declared = deployment.pipeline === undefined ? "" : toJsonString(PipelineSchema, deployment.pipeline);
+  return { ...plan, pipeline, field, key: JSON.stringify({ ...plan, declared }) };
 };
 
 const durationOr = (field: string, text: string | undefined, defaultMs: number): number =>

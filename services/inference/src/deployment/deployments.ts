@@ -1,5 +1,7 @@
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import { MillraceError, Reason } from "@millrace/errors";
+import type { PipelinePlan } from "../pipeline/pipeline-plan.ts";
+import { servePipeline } from "../pipeline/serve-pipeline.ts";
 import { loadVersion, type ServingOptions } from "../serving/load-version.ts";
 import type { ModelRoster, VersionRecord } from "../serving/model-roster.ts";
 import { highestVersion } from "../serving/traffic-rules.ts";
@@ -84,6 +86,10 @@ export class Deployments {
   async #deploy(plan: DeploymentPlan, hash: string, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const record = this.#roster.begin(plan.model, plan.version, plan.reference, hash);
+    if (plan.pipeline !== undefined) {
+      await this.#deployPipeline(plan, plan.pipeline, record, signal);
+      return;
+    }
     let told = "";
     for (;;) {
       try {
@@ -106,6 +112,25 @@ export class Deployments {
     }
   }
 
+  async #deployPipeline(
+    { model, version, policy, maxMessageBytes }: DeploymentPlan,
+    plan: PipelinePlan,
+    record: VersionRecord,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await servePipeline(
+      this.#roster,
+      { plan, policy, maxMessageBytes },
+      record,
+      {
+        onServes: () => this.#observer.onServes(model, version, "", "a pipeline"),
+        onFailed: (error) => this.#observer.onFailed(model, version, error),
+      },
+      signal,
+    );
+    if (record.served === undefined) this.#roster.update(record, State.UNLOADED, supersededError());
+  }
+
   async #loadAndServe(plan: DeploymentPlan, record: VersionRecord, signal: AbortSignal): Promise<void> {
     const { model, version, reference } = plan;
     const reader = await checkedPackage(this.#sources, reference, signal);
@@ -117,6 +142,7 @@ export class Deployments {
         version,
         origin: { reference, digest: reader.digest, repository: reader.repository, manifest: reader.manifest },
         model: await reader.model(signal),
+        externalData: await reader.externalData(signal),
         golden: await reader.golden(signal),
         options: plan.options,
         policy: plan.policy,

@@ -2,6 +2,8 @@ import type { GRPCInferenceService } from "@millrace/contracts/inference/grpc_se
 import { DataType, ModelInstanceGroup_Kind } from "@millrace/contracts/inference/model_config";
 import type { Unary } from "@millrace/grpc";
 import type { Datatype, TensorSpec } from "@millrace/tensor";
+import { ensembleConfig } from "../pipeline/ensemble-config.ts";
+import { PipelineServable } from "../pipeline/pipeline-servable.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 import { ServedVersion } from "../serving/served-version.ts";
 import { ModelUnknownError } from "../serving/serving-errors.ts";
@@ -11,23 +13,29 @@ export const modelConfig =
   (roster: ModelRoster): Unary<typeof GRPCInferenceService.method.modelConfig> =>
   async ({ name, version }) => {
     const served = roster.find(name, version);
-    if (!(served instanceof ServedVersion)) throw new ModelUnknownError(name, version, roster.names());
-    const { lane } = served;
-    const { batched } = lane;
-    const { maxBatchSize, maxQueueDelayMs, maxQueueSize } = lane.options;
+    const { batched } = served;
     const tensor = (spec: TensorSpec) => ({
       name: spec.name,
       dataType: dataTypes[spec.datatype],
       dims: (batched ? spec.shape.slice(1) : spec.shape).map(BigInt),
     });
+    const common = {
+      name,
+      platform: served.platform,
+      maxBatchSize: batched ? served.maxBatchSize : 0,
+      input: served.inputs.map(tensor),
+      output: served.outputs.map(tensor),
+    };
+    if (served instanceof PipelineServable && served.bound !== undefined) {
+      return { config: { ...common, ...ensembleConfig(served.bound) } };
+    }
+    if (!(served instanceof ServedVersion)) throw new ModelUnknownError(name, version, roster.names());
+    const { lane } = served;
+    const { maxQueueDelayMs, maxQueueSize } = lane.options;
     return {
       config: {
-        name,
-        platform: served.platform,
+        ...common,
         backend: "onnxruntime",
-        maxBatchSize: batched ? maxBatchSize : 0,
-        input: served.inputs.map(tensor),
-        output: served.outputs.map(tensor),
         instanceGroup: [{ name, kind: ModelInstanceGroup_Kind.CPU, count: lane.instances.length }],
         ...(batched
           ? {

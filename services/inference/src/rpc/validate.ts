@@ -4,11 +4,17 @@ import type { Unary } from "@millrace/grpc";
 import { checkedPackage, type PackageSources } from "../deployment/check-package.ts";
 import { DeclarationInvalidError } from "../deployment/declaration-invalid-error.ts";
 import { type DeploymentPlan, planDeployments } from "../deployment/deployment-options.ts";
+import { unknownModels } from "../pipeline/deployed-pipeline.ts";
 import type { ServingOptions } from "../serving/load-version.ts";
+import type { ModelRoster } from "../serving/model-roster.ts";
 
 /** Checks a declaration as if it were applied, short of loading the models. Changes nothing. */
 export const validate =
-  (sources: PackageSources, defaults: ServingOptions): Unary<typeof DeploymentService.method.validate> =>
+  (
+    sources: PackageSources,
+    defaults: ServingOptions,
+    roster: ModelRoster,
+  ): Unary<typeof DeploymentService.method.validate> =>
   async ({ declaration }, call) => {
     if (declaration === undefined) return { findings: [] };
     let plans: DeploymentPlan[];
@@ -25,7 +31,15 @@ export const validate =
       };
     }
     const findings = await Promise.all(
-      plans.map(async ({ field, reference }) => {
+      plans.map(async ({ field, reference, pipeline }) => {
+        if (pipeline !== undefined) {
+          const known = new Set([...plans.map(({ model }) => model), ...roster.names()]);
+          return unknownModels(pipeline, known).map(({ field: at, expected, got }) => ({
+            field: at,
+            reason: "MODEL_UNKNOWN",
+            message: `expected ${expected}, got ${got}`,
+          }));
+        }
         try {
           await checkedPackage(sources, reference, call.signal);
           return [];

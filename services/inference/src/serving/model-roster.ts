@@ -54,7 +54,8 @@ export class ModelRoster {
           : entry.ready.find((served) => served.version === version);
       if (served !== undefined) {
         if (served.alive) return served;
-        throw new ModelNotReadyError(name, served.version, "unavailable", "Each of its workers is wedged or was lost.");
+        const why = served.whyNotAlive ?? "Each of its workers is wedged or was lost.";
+        throw new ModelNotReadyError(name, served.version, "unavailable", why);
       }
     }
     throw this.#notFound(name, version, entry);

@@ -2,6 +2,7 @@ import type { ModelPackage } from "@millrace/contracts/millrace/model/v1/model_p
 import type { Tensor, TensorSpec } from "@millrace/tensor";
 import type { InferOptions } from "../execution/model-lane.ts";
 import type { ModelStatistics } from "../execution/model-statistics.ts";
+import type { RoutingKeys } from "./traffic-rules.ts";
 
 /** Where something that is served comes from. */
 export interface ModelOrigin {
@@ -31,6 +32,9 @@ export const defaultPolicy: PredictPolicy = {
   acknowledge: "ASYNCHRONOUS",
 };
 
+/** What a run is given beside its tensors. A pipeline chooses its steps' versions by what the call can be told apart by. */
+export type RunOptions = InferOptions & Partial<RoutingKeys>;
+
 /**
  * What answers behind a name and a version: a model with its lane, or a pipeline of models. Whoever needs it for longer
  * than one turn of the event loop holds a lease, so that a swap does not retire it in between.
@@ -56,6 +60,8 @@ export interface Servable {
   readonly statistics: ModelStatistics;
   /** Whether it can run something now. */
   readonly alive: boolean;
+  /** Why it cannot, where there is more to say than that its workers are wedged or lost. */
+  readonly whyNotAlive?: string | undefined;
   /** Requests that wait. */
   readonly waiting: number;
   readonly executionProvider: { readonly name: string; readonly reason: string };
@@ -75,7 +81,7 @@ export interface Servable {
   infer<R>(
     inputs: readonly Tensor[],
     rows: number,
-    options: InferOptions,
+    options: RunOptions,
     read: (outputs: readonly Tensor[]) => R,
   ): Promise<R>;
 
