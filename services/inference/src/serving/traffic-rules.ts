@@ -1,11 +1,11 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { Servable } from "./servable.ts";
 
 /** Who answers the calls of a name that ask for no version. */
 export interface TrafficRules {
   /** Share by version, relative to each other. Empty: the highest version has all. */
   readonly weights: ReadonlyMap<string, number>;
-  /** Calls with a header go to its version, whatever the weights say. Without a value any does. */
+  /** Calls with a header go to its version, whatever the weights say. Names are lower-case. Without a value any does. */
   readonly headers: readonly { readonly name: string; readonly value: string | undefined; readonly version: string }[];
   /** Calls with equal keys go to one version. */
   readonly sticky: { readonly from: "header" | "parameter" | "entity"; readonly name: string } | undefined;
@@ -28,38 +28,33 @@ export interface RoutingKeys {
  * key as long as the weights are the same; else the highest. Only versions that can run are chosen, so that the share of
  * one that is lost falls to the others.
  * @param versions those that are ready, the lowest first.
+ * @param random a number from 0 up to, not including, 1: spreads calls that have no sticky key.
  */
 export const chooseVersion = (
   versions: readonly Servable[],
   rules: TrafficRules,
   keys: RoutingKeys | undefined,
+  random: () => number = Math.random,
 ): Servable | undefined => {
+  const { weights, shadows } = rules;
   const [only] = versions;
-  if (versions.length === 1 && rules.shadows.length === 0) return only;
-  const alive = versions.filter((served) => served.alive);
+  if (only !== undefined && versions.length === 1 && mayAnswer(only, rules)) return only;
   if (keys !== undefined) {
     for (const { name, value, version } of rules.headers) {
       const got = keys.header(name);
       if (got === undefined || (value !== undefined && value !== got)) continue;
-      const served = alive.find((served) => served.version === version);
-      if (served !== undefined) return served;
+      const served = versions.find((served) => served.version === version);
+      if (served?.alive === true) return served;
     }
   }
-  const candidates = alive.filter(({ version }) => !rules.shadows.includes(version));
-  if (rules.weights.size === 0) return candidates.at(-1) ?? versions.at(-1);
-  const weightOf = ({ version }: Servable): number => rules.weights.get(version) ?? 0;
-  let total = 0;
-  for (const served of candidates) total += weightOf(served);
-  if (total === 0) return undefined;
-  // Without a call the version that answers most of them is meant.
-  if (keys === undefined)
-    return candidates.reduce((most, served) => (weightOf(served) > weightOf(most) ? served : most));
-  let left = pointOf(stickyKey(rules, keys)) * total;
-  for (const served of candidates) {
-    left -= weightOf(served);
-    if (left < 0) return served;
+  if (weights.size === 0) {
+    const candidates = versions.filter(({ version }) => !shadows.includes(version));
+    return candidates.findLast(({ alive }) => alive) ?? candidates.at(-1);
   }
-  return candidates.findLast((served) => weightOf(served) > 0);
+  // Without a call the version that answers most of them is meant.
+  if (keys === undefined) return heaviest(versions, weights);
+  const key = stickyKey(rules, keys);
+  return key === undefined ? byChance(versions, weights, random) : byKey(versions, weights, key);
 };
 
 /** The share of the traffic that a version has, 0 to 1, while all of them can run. */
@@ -67,9 +62,13 @@ export const shareOf = (version: string, versions: readonly string[], rules: Tra
   if (rules.shadows.includes(version)) return 0;
   if (rules.weights.size === 0) return versions.findLast((other) => !rules.shadows.includes(other)) === version ? 1 : 0;
   let total = 0;
-  for (const other of versions) if (!rules.shadows.includes(other)) total += rules.weights.get(other) ?? 0;
+  for (const other of versions) total += rules.weights.get(other) ?? 0;
   return total === 0 ? 0 : (rules.weights.get(version) ?? 0) / total;
 };
+
+/** Whether a version may get calls that name none and have no header. */
+export const mayAnswer = ({ version }: { readonly version: string }, { weights, shadows }: TrafficRules): boolean =>
+  weights.size === 0 ? !shadows.includes(version) : (weights.get(version) ?? 0) > 0;
 
 const stickyKey = ({ sticky }: TrafficRules, keys: RoutingKeys): string | undefined => {
   switch (sticky?.from) {
@@ -84,6 +83,57 @@ const stickyKey = ({ sticky }: TrafficRules, keys: RoutingKeys): string | undefi
   }
 };
 
-/** A point in [0, 1): by the key's hash, so that every replica agrees; by chance where there is none. */
-const pointOf = (key: string | undefined): number =>
-  key === undefined ? Math.random() : createHash("sha256").update(key).digest().readUInt32BE(0) / 2 ** 32;
+const heaviest = (versions: readonly Servable[], weights: TrafficRules["weights"]): Servable | undefined => {
+  let most: Servable | undefined;
+  let weight = 0;
+  for (const served of versions) {
+    const own = weights.get(served.version) ?? 0;
+    if (own <= weight || !served.alive) continue;
+    weight = own;
+    most = served;
+  }
+  return most;
+};
+
+const byChance = (
+  versions: readonly Servable[],
+  weights: TrafficRules["weights"],
+  random: () => number,
+): Servable | undefined => {
+  let total = 0;
+  for (const served of versions) if (served.alive) total += weights.get(served.version) ?? 0;
+  let left = random() * total;
+  let last: Servable | undefined;
+  for (const served of versions) {
+    const weight = weights.get(served.version) ?? 0;
+    if (weight === 0 || !served.alive) continue;
+    last = served;
+    left -= weight;
+    if (left < 0) return served;
+  }
+  return last;
+};
+
+/**
+ * Weighted rendezvous hashing: each version draws an arrival time from the key's hash, exponentially distributed with its
+ * weight as the rate, and the first wins. So each wins its share of keys; every replica agrees; a key goes from one
+ * version to another only where the weight of the other has risen relative to its own; and where a version is not there,
+ * only its keys go elsewhere.
+ * @see Thaler and Ravishankar 1998 (rendezvous hashing); Moulton and Jiang 2018 (at most 2d / (1 + d) of the keys move,
+ *   where d is the share of the traffic that does; no rule without memory can promise less).
+ */
+const byKey = (versions: readonly Servable[], weights: TrafficRules["weights"], key: string): Servable | undefined => {
+  let first: Servable | undefined;
+  let firstTime = Infinity;
+  for (const served of versions) {
+    const weight = weights.get(served.version) ?? 0;
+    if (weight === 0 || !served.alive) continue;
+    // The name is part of it, so that the callers who see a canary are not the same for every model.
+    const bytes = hash("sha256", `${served.name}\0${served.version}\0${key}`, "buffer");
+    const time = -Math.log((bytes.readUIntBE(0, 6) + 1) / 2 ** 48) / weight;
+    if (time >= firstTime && first !== undefined) continue;
+    first = served;
+    firstTime = time;
+  }
+  return first;
+};
