@@ -14,10 +14,10 @@ const requirements = ["nvidia-pytriton==0.7.0", "onnxruntime==1.30.0"];
 export const triton = (batching: boolean): Peer => ({
   name: `Triton, Python backend, ${batching ? "dynamic batching" : "no batching"}`,
   install: async () => {
-    await server();
+    await tritonServer();
   },
   start: async (models, folder, grpcPort) => {
-    const { program, backends, libraries, sitePackages } = await server();
+    const { program, backends, libraries, sitePackages } = await tritonServer();
     const repository = join(folder, "models");
     for (const { name, onnx, width } of models) {
       mkdirSync(join(repository, name, "1"), { recursive: true });
@@ -51,18 +51,21 @@ export const triton = (batching: boolean): Peer => ({
   },
 });
 
-interface TritonServer {
+export interface TritonServer {
   readonly program: string;
   readonly backends: string;
   /** Folders of shared libraries, as LD_LIBRARY_PATH takes them. */
   readonly libraries: string;
+  /** The folder of those that PyTriton brings. */
+  readonly bundledLibraries: string;
   readonly sitePackages: string;
 }
 
 const where = `import json, sysconfig
 print(json.dumps({"version": sysconfig.get_python_version(), "sitePackages": sysconfig.get_path("purelib"), "libraries": sysconfig.get_config_var("LIBDIR")}))`;
 
-const server = async (): Promise<TritonServer> => {
+/** Where the server is, installed once. @throws what keeps it from being installed here. */
+export const tritonServer = async (): Promise<TritonServer> => {
   const { python } = await pythonEnvironment("triton", requirements);
   const { stdout } = await promisify(execFile)(python, ["-c", where]);
   const { version, sitePackages, libraries } = JSON.parse(stdout) as Record<string, string>;
@@ -73,10 +76,12 @@ const server = async (): Promise<TritonServer> => {
   const stub = join(backends, "python/triton_python_backend_stub");
   if (!existsSync(stub))
     cpSync(join(root, "python_backend_stubs", String(version), "triton_python_backend_stub"), stub);
+  const bundledLibraries = join(sitePackages, "nvidia_pytriton.libs");
   return {
     program: join(root, "bin/tritonserver"),
     backends,
-    libraries: [libraries, join(sitePackages, "nvidia_pytriton.libs")].join(":"),
+    libraries: [libraries, bundledLibraries].join(":"),
+    bundledLibraries,
     sitePackages,
   };
 };
