@@ -15,12 +15,13 @@ export interface IncomingStreamOptions {
 
 const pauseAt = 64;
 const resumeAt = 16;
+const pauseAtBytes = 4 * 1024 * 1024;
 
 /**
  * The messages of one direction of a call as an AsyncIterable, to be iterated once.
  *
  * It listens from its creation, so that neither a message nor an error is lost before the first `next()`; it pauses the
- * stream while more than 64 messages wait. A message is decoded when it is taken.
+ * stream while more than 64 messages, or 4 MiB of them, wait. A message is decoded when it is taken.
  */
 export class IncomingStream<T> implements AsyncIterableIterator<T> {
   readonly #stream: Readable;
@@ -29,6 +30,7 @@ export class IncomingStream<T> implements AsyncIterableIterator<T> {
   readonly #waiters: Waiter<T>[] = [];
   #buffer: Buffer[] = [];
   #head = 0;
+  #waitingBytes = 0;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
 
@@ -117,10 +119,11 @@ export class IncomingStream<T> implements AsyncIterableIterator<T> {
       return;
     }
     this.#buffer.push(bytes);
+    this.#waitingBytes += bytes.length;
     const waiter = this.#waiters.shift();
     if (waiter !== undefined) {
       this.next().then(waiter.resolve, waiter.reject);
-    } else if (this.#buffer.length - this.#head === pauseAt) {
+    } else if (this.#buffer.length - this.#head >= pauseAt || this.#waitingBytes >= pauseAtBytes) {
       this.#stream.pause();
     }
   }
@@ -131,12 +134,13 @@ export class IncomingStream<T> implements AsyncIterableIterator<T> {
       return undefined;
     }
     this.#head += 1;
+    this.#waitingBytes -= bytes.length;
     const left = this.#buffer.length - this.#head;
     if (left === 0) {
       this.#buffer = [];
       this.#head = 0;
     }
-    if (left <= resumeAt && this.#stream.isPaused()) {
+    if (left <= resumeAt && this.#waitingBytes < pauseAtBytes && this.#stream.isPaused()) {
       this.#stream.resume();
     }
     return bytes;
@@ -153,6 +157,7 @@ export class IncomingStream<T> implements AsyncIterableIterator<T> {
     this.#failure = undefined;
     this.#buffer = [];
     this.#head = 0;
+    this.#waitingBytes = 0;
     this.#stream.resume();
     this.#settleWaiters();
   }

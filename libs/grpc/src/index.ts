@@ -1,5 +1,6 @@
+export { Metadata } from "@grpc/grpc-js";
 export { type BearerTokens, readBearerTokens, readClientToken } from "./bearer-tokens.ts";
-export { type CallContext, currentCall } from "./call-context.ts";
+export { type CallContext, currentCall, runInCall } from "./call-context.ts";
 export {
   CallCancelledError,
   CannotListenError,
@@ -13,6 +14,7 @@ export type { CallFailure, CallObserver, CallType, ObservedMethod } from "./call
 export { type Channel, type ChannelOptions, openChannel } from "./channel.ts";
 export { type CallOptions, type Client, type ClientDefaults, type ClientMethod, createClient } from "./client.ts";
 export { HealthStatuses } from "./health.ts";
+export { type CertificateFiles, ReloadingCertificates } from "./reloading-certificates.ts";
 export { validateRequest } from "./request-validation.ts";
 export { type ResetLimits, raiseResetLimits } from "./reset-limits.ts";
 export { RpcError } from "./rpc-error.ts";
@@ -33,5 +35,5 @@ export {
 } from "./service-implementation.ts";
 export type { StatusName } from "./status-code.ts";
 export { statusFromError } from "./status-from-error.ts";
-export { type TraceContext, traceparentOf } from "./trace-context.ts";
+export { continueTrace, type TraceContext, traceparentOf } from "./trace-context.ts";
 export type { ClientTls, ServerTls } from "./transport-credentials.ts";

@@ -98,6 +98,9 @@ export const serveClientStream = (
 const incoming = <T>(call: Readable, decode: (bytes: Buffer) => T): IncomingStream<T> =>
   new IncomingStream(call, decode, { server: true, onError: (error) => error, onReturn: () => {} });
 
+/** The writer counts messages, whatever their size: one of so many bytes is waited for alone. */
+const largeBytes = 256 * 1024;
+
 /** Sends the answers of a handler one after the other, no faster than the caller takes them. */
 const answerStream = async (
   call: OutgoingCall,
@@ -143,9 +146,16 @@ const answerStream = async (
       if (step.done === true) {
         break;
       }
-      if (!call.write(step.value) && context.interruption === undefined) {
+      if (step.value.length < largeBytes) {
+        if (!call.write(step.value) && context.interruption === undefined) {
+          await new Promise<void>((resolve) => {
+            resumeWriting = resolve;
+          });
+        }
+      } else if (context.interruption === undefined) {
         await new Promise<void>((resolve) => {
-          resumeWriting = resolve;
+          interruptNext = resolve;
+          call.write(step.value, () => resolve());
         });
       }
       if (finishing && requests === undefined) {

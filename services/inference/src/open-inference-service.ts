@@ -1,5 +1,7 @@
 import { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
 import { implement, type ServiceImplementation } from "@millrace/grpc";
+import { cudaSharedMemory } from "./rpc/cuda-shared-memory.ts";
+import { type LevelledLog, logSettings } from "./rpc/log-settings.ts";
 import { modelConfig } from "./rpc/model-config.ts";
 import { modelInfer } from "./rpc/model-infer.ts";
 import { modelMetadata } from "./rpc/model-metadata.ts";
@@ -12,36 +14,59 @@ import { repositoryModelUnload } from "./rpc/repository-model-unload.ts";
 import { serverLive } from "./rpc/server-live.ts";
 import { serverMetadata } from "./rpc/server-metadata.ts";
 import { serverReady } from "./rpc/server-ready.ts";
+import { systemSharedMemoryRegister } from "./rpc/system-shared-memory-register.ts";
+import { systemSharedMemoryStatus } from "./rpc/system-shared-memory-status.ts";
+import { systemSharedMemoryUnregister } from "./rpc/system-shared-memory-unregister.ts";
+import { type Tracing, traceSetting } from "./rpc/trace-setting.ts";
 import type { InferencePath } from "./serving/inference-path.ts";
 import type { ModelFolder } from "./serving/model-folder.ts";
 import type { ModelRoster } from "./serving/model-roster.ts";
+import type { SystemSharedMemory } from "./shared-memory/system-shared-memory.ts";
 
 export interface OpenInference {
   readonly roster: ModelRoster;
   readonly path: InferencePath;
   /** Where models are loaded from by call; undefined where none is served from a folder. */
   readonly folder: ModelFolder | undefined;
+  /** Undefined where shared memory is off. */
+  readonly memory: SystemSharedMemory | undefined;
+  readonly log: LevelledLog;
+  readonly tracing: Tracing;
   readonly isReady: () => boolean;
   readonly version: string;
   /** Is given errors that are defects and were answered inside of a stream. */
   readonly onDefect: (error: unknown) => void;
 }
 
-/** The Open Inference Protocol with Triton's extensions. Shared memory, tracing and log settings are left out. */
-export const openInferenceService = (parts: OpenInference): ServiceImplementation => {
-  const { roster, path, folder, isReady, version, onDefect } = parts;
-  return implement(GRPCInferenceService, {
+/** The Open Inference Protocol with Triton's extensions, over gRPC. */
+export const openInferenceService = (calls: OpenInferenceCalls, parts: OpenInference): ServiceImplementation =>
+  implement(GRPCInferenceService, {
+    ...calls,
+    modelInfer: modelInfer(parts),
+    modelStreamInfer: modelStreamInfer(parts, parts.onDefect),
+  });
+
+/** The calls without tensors, as every form of the protocol answers them. */
+export const openInferenceCalls = (parts: OpenInference) => {
+  const { roster, folder, memory, isReady, version } = parts;
+  return {
     serverLive: serverLive(),
     serverReady: serverReady(isReady),
     modelReady: modelReady(roster),
-    serverMetadata: serverMetadata(version),
+    serverMetadata: serverMetadata(version, memory !== undefined),
     modelMetadata: modelMetadata(roster),
-    modelInfer: modelInfer(path),
-    modelStreamInfer: modelStreamInfer(path, onDefect),
     modelConfig: modelConfig(roster),
     modelStatistics: modelStatistics(roster),
     repositoryIndex: repositoryIndex(roster),
     repositoryModelLoad: repositoryModelLoad(folder),
     repositoryModelUnload: repositoryModelUnload(folder),
-  });
+    systemSharedMemoryStatus: systemSharedMemoryStatus(memory),
+    systemSharedMemoryRegister: systemSharedMemoryRegister(memory),
+    systemSharedMemoryUnregister: systemSharedMemoryUnregister(memory),
+    ...cudaSharedMemory,
+    traceSetting: traceSetting(roster, parts.tracing),
+    logSettings: logSettings(parts.log),
+  };
 };
+
+export type OpenInferenceCalls = ReturnType<typeof openInferenceCalls>;

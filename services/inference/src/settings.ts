@@ -7,6 +7,10 @@ export const settings = {
     z.string().min(1).optional(),
     "Folder of ONNX models to serve: `NAME.onnx`, or `NAME/1/model.onnx`. Needs no other service.",
   ),
+  systemSharedMemory: setting(
+    z.stringbool().default(false),
+    "Takes and leaves tensors in the shared memory that callers on this machine name, below /dev/shm.",
+  ),
   deploymentsFile: setting(
     z.string().min(1).optional(),
     "YAML file that declares what is served from the model store (a DeploymentDeclaration). It is watched.",

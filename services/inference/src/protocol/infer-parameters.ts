@@ -1,4 +1,4 @@
-import type { InferParameter, ModelInferRequest } from "@millrace/contracts/inference/grpc_service";
+import type { InferParameter } from "@millrace/contracts/inference/grpc_service";
 import { MillraceError, Reason } from "@millrace/errors";
 
 /** Thrown when a parameter of a request is of the wrong type, or asks for what this service does not do. */
@@ -10,7 +10,24 @@ export class ParameterInvalidError extends MillraceError {
   }
 }
 
-type Case = InferParameter["parameterChoice"]["case"];
+/** The value of a parameter, as the contract has it for every protocol. */
+export type ParameterValue = InferParameter["parameterChoice"];
+type Case = ParameterValue["case"];
+
+/** Parameters by name. */
+export type Parameters = Readonly<Record<string, { readonly parameterChoice: ParameterValue }>>;
+
+/** An input or a requested output, and its parameters. */
+export interface Parametrized {
+  readonly name: string;
+  readonly parameters: Parameters;
+}
+
+/** What a request has parameters at. */
+export interface ParametrizedRequest {
+  readonly parameters: Parameters;
+  readonly outputs: readonly Parametrized[];
+}
 
 /**
  * The request parameters that the protocol gives a meaning, with the types that they may have. Sequences are off for
@@ -23,29 +40,48 @@ const known: Readonly<Record<string, readonly Case[]>> = {
   priority: ["int64Param", "uint64Param"],
   timeout: ["int64Param", "uint64Param"],
   triton_enable_empty_final_response: ["boolParam"],
+  traceparent: ["stringParam"],
 };
 
-/** Parameters that move tensors elsewhere or change what an output is: ignoring them would answer something else. */
-const refused = new Set(["classification", "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size"]);
+/** Where a tensor lies in a registered region of shared memory. */
+export interface RegionPlace {
+  readonly region: string;
+  /** In bytes. */
+  readonly offset: number;
+  readonly byteSize: number;
+}
 
-/** What a request's parameters ask of the queue. */
-export interface QueueParameters {
+/** An output that a request asks for. */
+export interface RequestedOutput {
+  readonly name: string;
+  /** How many classes to name in place of the values; undefined for the values. */
+  readonly classes: number | undefined;
+  /** Where to write it; undefined for the response. */
+  readonly place: RegionPlace | undefined;
+}
+
+/** What the parameters of a request ask for. */
+export interface ReadParameters {
   /** 1 is the highest level; undefined for the model's default. */
   readonly priority: number | undefined;
   /** Longest time in the queue, in ms, where the model lets requests say so. */
   readonly queueTimeoutMs: number | undefined;
+  /** The W3C trace that the request belongs to, where it names its own: a stream has one header for all of them. */
+  readonly traceparent: string | undefined;
+  readonly outputs: readonly RequestedOutput[];
 }
 
 /**
- * Checks the parameters of a request, of its inputs and of its outputs, and reads those that are for the queue.
+ * Checks the parameters of a request and of its outputs, and reads them. Those of its inputs are read with the tensors.
  * @throws ParameterInvalidError
  */
-export const readParameters = (request: ModelInferRequest): QueueParameters => {
-  for (const [name, { parameterChoice }] of Object.entries(request.parameters)) {
-    const types = known[name];
+export const readParameters = ({ parameters, outputs }: ParametrizedRequest): ReadParameters => {
+  for (const name in parameters) {
+    const type = parameters[name]?.parameterChoice.case;
+    const types = Object.hasOwn(known, name) ? known[name] : undefined;
     const field = `parameters.${name}`;
-    if (types !== undefined && !types.includes(parameterChoice.case)) {
-      throw new ParameterInvalidError(field, types.map(word).join(" or "), word(parameterChoice.case));
+    if (types !== undefined && !types.includes(type)) {
+      throw new ParameterInvalidError(field, types.map(word).join(" or "), word(type));
     }
     if (types === undefined && name.startsWith("triton_")) {
       throw new ParameterInvalidError(
@@ -55,30 +91,71 @@ export const readParameters = (request: ModelInferRequest): QueueParameters => {
       );
     }
   }
-  for (const tensor of [...request.inputs, ...request.outputs]) {
-    for (const name of Object.keys(tensor.parameters)) {
-      if (refused.has(name)) {
-        throw new ParameterInvalidError(
-          `${tensor.name}.parameters.${name}`,
-          "a parameter that is served",
-          "one that is not",
-        );
-      }
-    }
-  }
-  const timeoutUs = whole(request, "timeout", "microseconds, 0 or more");
+  const timeoutUs = whole(parameters, "", "timeout", "microseconds, 0 or more");
+  const priority = whole(parameters, "", "priority", "a level, 0 or more");
+  const traceparent = parameters.traceparent?.parameterChoice;
   return {
-    priority: whole(request, "priority", "a level, 0 or more"),
-    queueTimeoutMs: timeoutUs === undefined ? undefined : timeoutUs / 1000,
+    // Both have 0 for the default.
+    priority: priority === 0 ? undefined : priority,
+    queueTimeoutMs: timeoutUs === undefined || timeoutUs === 0 ? undefined : timeoutUs / 1000,
+    traceparent: traceparent?.case === "stringParam" ? traceparent.value : undefined,
+    outputs: outputs.map(requestedOutput),
   };
 };
 
-/** A number of 0 or more; undefined where it is 0 or absent, which both mean the default. */
-const whole = (request: ModelInferRequest, name: string, expected: string): number | undefined => {
-  const choice = request.parameters[name]?.parameterChoice;
-  if (choice?.case !== "int64Param" && choice?.case !== "uint64Param") return undefined;
-  if (choice.value < 0n) throw new ParameterInvalidError(`parameters.${name}`, expected, `${choice.value}`);
-  return choice.value === 0n ? undefined : Number(choice.value);
+const requestedOutput = (output: Parametrized): RequestedOutput => {
+  const { name, parameters } = output;
+  const place = regionPlace(output);
+  const classes = whole(parameters, `${name}.`, "classification", "a number of classes, 1 or more");
+  if (classes === 0) {
+    throw new ParameterInvalidError(`${name}.parameters.classification`, "a number of classes, 1 or more", "0");
+  }
+  if (classes !== undefined && place !== undefined) {
+    throw new ParameterInvalidError(
+      `${name}.parameters.classification`,
+      "values where the output goes to shared memory",
+      "both",
+    );
+  }
+  return { name, classes, place };
+};
+
+/**
+ * Where an input or an output lies in shared memory; undefined where it travels in the message.
+ * @throws ParameterInvalidError where a parameter of it is of the wrong type or missing.
+ */
+export const regionPlace = ({ name, parameters }: Parametrized): RegionPlace | undefined => {
+  const region = parameters.shared_memory_region?.parameterChoice;
+  if (region === undefined) {
+    for (const alone of ["shared_memory_byte_size", "shared_memory_offset"]) {
+      if (parameters[alone] !== undefined) {
+        throw new ParameterInvalidError(`${name}.parameters.${alone}`, "shared_memory_region beside it", "none");
+      }
+    }
+    return undefined;
+  }
+  const field = `${name}.parameters.shared_memory_region`;
+  if (region.case !== "stringParam") throw new ParameterInvalidError(field, "string_param", word(region.case));
+  const byteSize = whole(parameters, `${name}.`, "shared_memory_byte_size", "bytes, 0 or more");
+  if (byteSize === undefined) {
+    throw new ParameterInvalidError(`${name}.parameters.shared_memory_byte_size`, "bytes, 0 or more", "none");
+  }
+  const offset = whole(parameters, `${name}.`, "shared_memory_offset", "bytes, 0 or more") ?? 0;
+  return { region: region.value, offset, byteSize };
+};
+
+/** A number of 0 or more; undefined where it is absent. */
+const whole = (parameters: Parameters, owner: string, name: string, expected: string): number | undefined => {
+  const choice = parameters[name]?.parameterChoice;
+  if (choice === undefined) return undefined;
+  const field = `${owner}parameters.${name}`;
+  if (choice.case !== "int64Param" && choice.case !== "uint64Param") {
+    throw new ParameterInvalidError(field, "int64_param or uint64_param", word(choice.case));
+  }
+  if (choice.value < 0n || choice.value > Number.MAX_SAFE_INTEGER) {
+    throw new ParameterInvalidError(field, expected, `${choice.value}`);
+  }
+  return Number(choice.value);
 };
 
 const word = (type: Case): string => type?.replace("Param", "_param") ?? "no value";

@@ -4,7 +4,9 @@ import {
   ModelInferResponseSchema,
   ModelStreamInferResponseSchema,
 } from "@millrace/contracts/inference/grpc_service";
-import { hasTypedForm, type Tensor, toTypedContents } from "@millrace/tensor";
+import { hasTypedForm, toTypedContents } from "@millrace/tensor";
+import type { Parameters, RegionPlace } from "./infer-parameters.ts";
+import type { PresentedOutput } from "./present-outputs.ts";
 
 /** What a response says beside its tensors. */
 export interface ResponseHead {
@@ -22,9 +24,10 @@ export interface ResponseHead {
  * only for a request that was typed, and where each has a typed form; else raw, as the protocol's clients read them. The
  * outputs' data is copied once, into the message.
  */
-export const encodeInferResponse = (head: ResponseHead, outputs: readonly Tensor[]): Uint8Array => {
-  if (!head.typed || !outputs.every(({ datatype }) => hasTypedForm(datatype))) return encodeRaw(head, outputs);
-  const response = typedResponse(head, outputs);
+export const encodeInferResponse = (head: ResponseHead, outputs: readonly PresentedOutput[]): Uint8Array => {
+  const typed = head.typed && outputs.every(({ datatype }) => hasTypedForm(datatype));
+  if (!typed && outputs.every(({ place }) => place === undefined)) return encodeRaw(head, outputs);
+  const response = generalResponse(head, outputs, typed);
   return head.streamed === true
     ? toBinary(ModelStreamInferResponseSchema, create(ModelStreamInferResponseSchema, { inferResponse: response }))
     : toBinary(ModelInferResponseSchema, response);
@@ -35,7 +38,8 @@ export const finalResponse = {
   triton_final_response: { parameterChoice: { case: "boolParam" as const, value: true } },
 };
 
-const typedResponse = (head: ResponseHead, outputs: readonly Tensor[]): ModelInferResponse =>
+/** Outputs in shared memory are named with their place, and have an empty content where others have theirs. */
+const generalResponse = (head: ResponseHead, outputs: readonly PresentedOutput[], typed: boolean): ModelInferResponse =>
   create(ModelInferResponseSchema, {
     modelName: head.modelName,
     modelVersion: head.modelVersion,
@@ -45,15 +49,24 @@ const typedResponse = (head: ResponseHead, outputs: readonly Tensor[]): ModelInf
       name: output.name,
       datatype: output.datatype,
       shape: output.shape.map(BigInt),
-      contents: toTypedContents(output) ?? {},
+      parameters: output.place === undefined ? {} : placeParameters(output.place),
+      ...(typed && output.place === undefined ? { contents: toTypedContents(output) ?? {} } : {}),
     })),
+    rawOutputContents: typed ? [] : outputs.map(({ data }) => data),
   });
+
+/** What an output's parameters say of its place in shared memory. */
+export const placeParameters = ({ region, offset, byteSize }: RegionPlace): Parameters => ({
+  shared_memory_region: { parameterChoice: { case: "stringParam", value: region } },
+  shared_memory_byte_size: { parameterChoice: { case: "int64Param", value: BigInt(byteSize) } },
+  ...(offset === 0 ? {} : { shared_memory_offset: { parameterChoice: { case: "int64Param", value: BigInt(offset) } } }),
+});
 
 /**
  * The general codec walks descriptors for every field, and most of a response is the same each time: everything before
  * the id and the tensors' data is encoded once for each shape of answer, and copied.
  */
-const encodeRaw = (head: ResponseHead, outputs: readonly Tensor[]): Uint8Array => {
+const encodeRaw = (head: ResponseHead, outputs: readonly PresentedOutput[]): Uint8Array => {
   const prefix = prefixOf(head, outputs);
   const idBytes = head.id === "" ? 0 : Buffer.byteLength(head.id);
   let inner = prefix.length + (head.id === "" ? 0 : 1 + varintBytes(idBytes) + idBytes);
@@ -85,7 +98,10 @@ const prefixes = new Map<string, Uint8Array>();
 const maxPrefixes = 1024;
 
 /** Fields 1, 2, 4 and 5 of a response: model, version, parameters and the outputs' names, datatypes and shapes. */
-const prefixOf = ({ modelName, modelVersion, streamed }: ResponseHead, outputs: readonly Tensor[]): Uint8Array => {
+const prefixOf = (
+  { modelName, modelVersion, streamed }: ResponseHead,
+  outputs: readonly PresentedOutput[],
+): Uint8Array => {
   let key = `${streamed === true}\0${modelName}\0${modelVersion}`;
   for (const { name, datatype, shape } of outputs) key += `\0${name}\0${datatype}\0${shape}`;
   let prefix = prefixes.get(key);

@@ -1,20 +1,24 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import {
-  type InferParameter,
-  type ModelInferRequest,
-  ModelInferRequestSchema,
-} from "@millrace/contracts/inference/grpc_service";
+import { type ModelInferRequest, ModelInferRequestSchema } from "@millrace/contracts/inference/grpc_service";
 import { MillraceError, Reason } from "@millrace/errors";
-import { type CallContext, type RawUnary, rawUnary } from "@millrace/grpc";
-import type { Tensor } from "@millrace/tensor";
-import { readParameters } from "../protocol/infer-parameters.ts";
+import { type CallContext, continueTrace, type RawUnary, rawUnary } from "@millrace/grpc";
+import { type Parameters, readParameters } from "../protocol/infer-parameters.ts";
 import { encodeInferResponse, type ResponseHead } from "../protocol/infer-response.ts";
+import { type PresentedOutput, presentOutputs } from "../protocol/present-outputs.ts";
 import { requestTensors } from "../protocol/request-tensors.ts";
 import type { Caller, InferencePath } from "../serving/inference-path.ts";
+import type { SystemSharedMemory } from "../shared-memory/system-shared-memory.ts";
+
+/** What a request with tensors needs. */
+export interface TensorInference {
+  readonly path: InferencePath;
+  /** Undefined where it is off. */
+  readonly memory: SystemSharedMemory | undefined;
+}
 
 /** Runs a model on tensors. Over bytes, so that the tensors are copied once in (to the workers) and once out. */
-export const modelInfer = (path: InferencePath): RawUnary =>
-  rawUnary((bytes, call) => infer(path, decodeInferRequest(bytes), bytes.byteLength, call));
+export const modelInfer = (inference: TensorInference): RawUnary =>
+  rawUnary((bytes, call) => infer(inference, decodeInferRequest(bytes), bytes.byteLength, call));
 
 /** @throws MillraceError where the bytes are no request. */
 export const decodeInferRequest = (bytes: Uint8Array): ModelInferRequest => {
@@ -33,15 +37,16 @@ export const decodeInferRequest = (bytes: Uint8Array): ModelInferRequest => {
  * @param encode makes the bytes of the requested outputs, at once.
  */
 export const infer = async (
-  path: InferencePath,
+  { path, memory }: TensorInference,
   request: ModelInferRequest,
   messageBytes: number,
   call: CallContext,
-  encode: (head: ResponseHead, outputs: readonly Tensor[]) => Uint8Array = encodeInferResponse,
+  encode: (head: ResponseHead, outputs: readonly PresentedOutput[]) => Uint8Array = encodeInferResponse,
 ): Promise<Uint8Array> => {
-  const { priority, queueTimeoutMs } = readParameters(request);
+  const { priority, queueTimeoutMs, traceparent, outputs: requested } = readParameters(request);
   let typed = false;
   const { modelName, modelVersion, id } = request;
+  const caller = callerOf(call, request.parameters, priority, queueTimeoutMs);
   return await path.run(
     {
       model: modelName,
@@ -49,21 +54,25 @@ export const infer = async (
       id,
       messageBytes,
       tensors: () => {
-        const read = requestTensors(request);
+        const read = requestTensors(request, memory);
         typed = read.typed;
         return read.tensors;
       },
-      outputs: request.outputs.map(({ name }) => name),
-      caller: callerOf(call, request.parameters, priority, queueTimeoutMs),
+      outputs: requested.map(({ name }) => name),
+      caller: traceparent === undefined ? caller : { ...caller, traceId: continueTrace(traceparent).traceId },
     },
-    (served, outputs) => encode({ modelName, modelVersion: served.version, id, typed }, outputs),
+    (served, outputs) =>
+      encode(
+        { modelName, modelVersion: served.version, id, typed },
+        presentOutputs(served, outputs, requested, memory),
+      ),
   );
 };
 
 /** The caller of a gRPC call. */
 export const callerOf = (
   call: CallContext,
-  parameters: Readonly<Record<string, InferParameter>> = {},
+  parameters: Parameters = {},
   priority?: number,
   queueTimeoutMs?: number,
 ): Caller => ({

@@ -1,67 +1,85 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type ModelInferRequest, ModelStreamInferResponseSchema } from "@millrace/contracts/inference/grpc_service";
 import { type CallContext, type RawBidi, rawBidi, statusFromError } from "@millrace/grpc";
-import type { Tensor } from "@millrace/tensor";
 import { encodeInferResponse, finalResponse, type ResponseHead } from "../protocol/infer-response.ts";
-import type { InferencePath } from "../serving/inference-path.ts";
-import { decodeInferRequest, infer } from "./model-infer.ts";
-
-/** Requests of one stream that are under way at once: the next is read when the oldest is answered. */
-const maxInFlight = 1024;
+import type { PresentedOutput } from "../protocol/present-outputs.ts";
+import { StreamWindow } from "../protocol/stream-window.ts";
+import { decodeInferRequest, infer, type TensorInference } from "./model-infer.ts";
 
 /**
  * Runs models on tensors, many requests on one stream. Requests run at the same time, so that they are joined into
- * batches, and are answered in their order. One that fails is answered with its error, and the stream stays open.
+ * batches, and are answered in their order. One that fails is answered with its error, and the stream stays open. No more
+ * of them is read while those before it fill the stream's window: a caller that does not read its answers waits.
  *
  * @param onDefect is given what is no error of ours, for the log.
  */
-export const modelStreamInfer = (path: InferencePath, onDefect: (error: unknown) => void): RawBidi =>
-  rawBidi((requests, call) => answers(path, requests, call, onDefect));
+export const modelStreamInfer = (inference: TensorInference, onDefect: (error: unknown) => void): RawBidi =>
+  rawBidi((requests, call) => answers(inference, requests, call, onDefect));
 
 async function* answers(
-  path: InferencePath,
+  inference: TensorInference,
   requests: AsyncIterable<Uint8Array>,
   call: CallContext,
   onDefect: (error: unknown) => void,
 ): AsyncIterable<Uint8Array> {
+  const window = new StreamWindow();
   const pending: Promise<Uint8Array>[] = [];
-  let wake = () => {};
+  let wakeWriter = () => {};
+  let wakeReader = () => {};
   let ended = false;
   let failure: { readonly error: unknown } | undefined;
+  const answerNext = async (bytes: Uint8Array): Promise<Uint8Array> => {
+    const answered = await answer(inference, bytes, call, onDefect);
+    window.answered(bytes.byteLength, answered.byteLength);
+    return answered;
+  };
   const read = async (): Promise<void> => {
     try {
       for await (const bytes of requests) {
-        pending.push(answer(path, bytes, call, onDefect));
-        wake();
-        while (pending.length >= maxInFlight && !call.signal.aborted) await pending[0];
+        window.requested(bytes.byteLength);
+        pending.push(answerNext(bytes));
+        wakeWriter();
+        while (!window.open && !call.signal.aborted) {
+          await new Promise<void>((resolve) => {
+            wakeReader = resolve;
+          });
+        }
       }
     } catch (error) {
       failure = { error };
     }
     ended = true;
-    wake();
+    wakeWriter();
   };
+  const onAbort = () => wakeReader();
+  call.signal.addEventListener("abort", onAbort, { once: true });
   void read();
-  for (;;) {
-    const next = pending[0];
-    if (next !== undefined) {
-      const bytes = await next;
-      pending.shift();
-      yield bytes;
-    } else if (failure !== undefined) {
-      throw failure.error;
-    } else if (ended) {
-      return;
-    } else {
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
+  try {
+    for (;;) {
+      const next = pending[0];
+      if (next !== undefined) {
+        const bytes = await next;
+        pending.shift();
+        yield bytes;
+        window.sent(bytes.byteLength);
+        wakeReader();
+      } else if (failure !== undefined) {
+        throw failure.error;
+      } else if (ended) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          wakeWriter = resolve;
+        });
+      }
     }
+  } finally {
+    call.signal.removeEventListener("abort", onAbort);
   }
 }
 
 const answer = async (
-  path: InferencePath,
+  inference: TensorInference,
   bytes: Uint8Array,
   call: CallContext,
   onDefect: (error: unknown) => void,
@@ -69,7 +87,7 @@ const answer = async (
   let request: ModelInferRequest | undefined;
   try {
     request = decodeInferRequest(bytes);
-    return await infer(path, request, bytes.byteLength, call, encodeStreamed);
+    return await infer(inference, request, bytes.byteLength, call, encodeStreamed);
   } catch (error) {
     const { code, details } = statusFromError(error, call.traceId);
     if (code === internal) onDefect(error);
@@ -91,5 +109,5 @@ const answer = async (
 /** The number of gRPC's INTERNAL. */
 const internal = 13;
 
-const encodeStreamed = (head: ResponseHead, outputs: readonly Tensor[]): Uint8Array =>
+const encodeStreamed = (head: ResponseHead, outputs: readonly PresentedOutput[]): Uint8Array =>
   encodeInferResponse({ ...head, streamed: true }, outputs);

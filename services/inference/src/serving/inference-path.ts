@@ -33,7 +33,7 @@ export interface TensorCall {
   /** The size of the whole message. */
   readonly messageBytes: number;
   /** Reads the tensors, in the caller's order. Called once it is known who answers. @throws TensorInvalidError */
-  readonly tensors: () => readonly Tensor[];
+  readonly tensors: (served: Servable) => readonly Tensor[];
   /** The names of the outputs that are asked for, in that order; empty for all. */
   readonly outputs: readonly string[];
   readonly caller: Caller;
@@ -79,7 +79,7 @@ export class InferencePath {
     if (served.maxMessageBytes !== undefined && messageBytes > served.maxMessageBytes) {
       throw new MessageTooLargeError(model, served.maxMessageBytes, messageBytes);
     }
-    const { inputs, rows } = inputsOf(call.tensors(), served.inputs, served.batched, served.maxBatchSize);
+    const { inputs, rows } = inputsOf(call.tensors(served), served.inputs, served.batched, served.maxBatchSize);
     const order = outputOrder(call.outputs, served.outputs);
     return await this.runOn({ served, id: call.id, inputs, rows, caller }, (outputs) =>
       encode(served, order === undefined ? outputs : order.flatMap((place) => outputs[place] ?? [])),
