@@ -1,3 +1,4 @@
+import { devNull } from "node:os";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { decodeStrings, encodeStrings } from "./bytes-elements.ts";
 import { checkTensor } from "./check-tensor.ts";
@@ -16,6 +17,14 @@ hideFloat16Array(() => new OrtTensor("float32", new Float32Array(1)));
 export interface OnnxSessionOptions {
   /** Threads that one run may use. Default 1: models share the machine, and scale by workers. */
   readonly intraOpThreads?: number;
+  /** Weights that the model keeps in other files, by the path that it names each by. */
+  readonly externalData?: ReadonlyMap<string, Uint8Array>;
+  /**
+   * The folder that such files lie in: the runtime reads them from there and from folders below. Without it, and without
+   * `externalData`, a model with weights in other files is refused: the runtime by itself would look for them in the
+   * process's working directory.
+   */
+  readonly externalDataFolder?: string;
 }
 
 /** A dimension that a model leaves open has a name or none; equal names mean equal sizes. */
@@ -45,12 +54,13 @@ export class OnnxSession {
 
   /**
    * Loads a model.
-   * @param model the bytes of an ONNX file, weights inside.
-   * @throws ModelInvalidError when it cannot be read, or naming the input or output that cannot be carried (sequences,
+   * @param model the bytes of an ONNX file.
+   * @throws ModelInvalidError when it cannot be read, naming a file with weights that is not there, or naming the input or output that cannot be carried (sequences,
    *   maps, BF16 and 8-bit floats).
    */
   static async create(model: Uint8Array, options: OnnxSessionOptions = {}): Promise<OnnxSession> {
     let session: InferenceSession;
+    const { externalData = new Map<string, Uint8Array>(), externalDataFolder = devNull } = options;
     try {
       session = await InferenceSession.create(model, {
         executionProviders: ["cpu"],
@@ -59,10 +69,17 @@ export class OnnxSession {
         executionMode: "sequential",
         // Failures reach the caller as errors; the runtime's own lines on stderr would say them twice.
         logSeverityLevel: 4,
-        extra: { session: { intra_op: { allow_spinning: "0" }, inter_op: { allow_spinning: "0" } } },
+        ...(externalData.size === 0 ? {} : { externalData: [...externalData].map(([path, data]) => ({ path, data })) }),
+        extra: {
+          session: {
+            intra_op: { allow_spinning: "0" },
+            inter_op: { allow_spinning: "0" },
+            model_external_initializers_file_folder_path: externalDataFolder,
+          },
+        },
       });
     } catch (cause) {
-      throw new ModelInvalidError(`The model cannot be loaded: ${firstLine(cause)}`, cause);
+      throw new ModelInvalidError(missingWeights(cause) ?? `The model cannot be loaded: ${firstLine(cause)}`, cause);
     }
     try {
       return new OnnxSession(session);
@@ -195,6 +212,16 @@ const fromOrt = ({ name, datatype }: TensorSpec, { data, dims }: OrtTensor): Ten
 });
 
 /** The runtime's message without its second and further lines, colours and paths. */
+/** What to say where the runtime does not find a file with weights; undefined for any other failure. */
+const missingWeights = (cause: unknown): string | undefined => {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  if (!/External (data|file)/.test(text)) return undefined;
+  const tensor = /for initializer: (.*?)\. Error/.exec(text)?.[1];
+  const file = /External data path[^"]*: "([^"]*)"/.exec(text)?.[1] ?? /External file: (.*?) not found/.exec(text)?.[1];
+  const named = file === undefined ? "" : `, ${file.replace(`${devNull}/`, "")}`;
+  return `The model keeps weights${tensor === undefined ? "" : ` (${tensor})`} in another file${named}, which is not among its files.`;
+};
+
 const firstLine = (cause: unknown): string => {
   const text = cause instanceof Error ? cause.message : String(cause);
   return text.split("\n", 1)[0] ?? text;

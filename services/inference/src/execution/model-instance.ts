@@ -24,6 +24,9 @@ export class RunTooLongError extends MillraceError {
 
 export interface ModelInstanceOptions {
   readonly intraOpThreads: number;
+  /** Weights that the model keeps in other files, as `OnnxSessionOptions` says. */
+  readonly externalData?: ReadonlyMap<string, Uint8Array> | undefined;
+  readonly externalDataFolder?: string | undefined;
   /** The longest one run may take before this instance counts as wedged, in ms. */
   readonly maxRunTimeMs: number;
   /** Called when the instance becomes wedged, free again after that, or is lost. */
@@ -71,9 +74,16 @@ export class ModelInstance {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const suffix = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    const { intraOpThreads } = options;
+    const { intraOpThreads, externalData, externalDataFolder } = options;
     this.#worker = new Worker(new URL(`./model-worker.${suffix}`, import.meta.url), {
-      workerData: { model, intraOpThreads, turns: this.#turns.memory, port: port2 } satisfies WorkerStart,
+      workerData: {
+        model,
+        externalData,
+        externalDataFolder,
+        intraOpThreads,
+        turns: this.#turns.memory,
+        port: port2,
+      } satisfies WorkerStart,
       transferList: [port2],
     });
     this.#worker.on("error", (error) => this.#lose(error));

@@ -16,14 +16,18 @@ interface RunTensors {
  * The thread of one model instance: it loads the model that it was started with, then runs it at each of its turns, one
  * after the other, until it is told to retire. All of it blocks this thread, and nobody else.
  */
-const serve = async ({ model, intraOpThreads, turns: memory, port }: WorkerStart): Promise<void> => {
+const serve = async ({ model, turns: memory, port, ...start }: WorkerStart): Promise<void> => {
   const turns = new Turns(memory);
   const send = (message: FromWorker) => port.postMessage(message);
   let turn = 0;
   let session: OnnxSession;
   turns.await(turn);
   try {
-    session = await OnnxSession.create(model, { intraOpThreads });
+    session = await OnnxSession.create(model, {
+      intraOpThreads: start.intraOpThreads,
+      ...(start.externalData === undefined ? {} : { externalData: start.externalData }),
+      ...(start.externalDataFolder === undefined ? {} : { externalDataFolder: start.externalDataFolder }),
+    });
   } catch (error) {
     send({ kind: "refused", error: packError(asMillraceError(error)) });
     turns.handBack(true, 0);

@@ -33,6 +33,8 @@ export type ToWorker = RunMessage | { readonly kind: "retire" };
 /** What the worker is started with. */
 export interface WorkerStart {
   readonly model: Uint8Array;
+  readonly externalData: ReadonlyMap<string, Uint8Array> | undefined;
+  readonly externalDataFolder: string | undefined;
   readonly intraOpThreads: number;
   /** The memory of `Turns`. */
   readonly turns: SharedArrayBuffer;

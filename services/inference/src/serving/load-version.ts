@@ -22,6 +22,9 @@ export interface VersionToLoad {
   readonly version: string;
   readonly origin: ModelOrigin;
   readonly model: Uint8Array;
+  /** Weights that the model keeps in other files: the files of its package, or the folder that its own file lies in. */
+  readonly externalData?: ReadonlyMap<string, Uint8Array> | undefined;
+  readonly externalDataFolder?: string | undefined;
   readonly golden: Golden | undefined;
   readonly options: ServingOptions;
   readonly policy: PredictPolicy;
@@ -51,6 +54,8 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
       instances.push(
         await ModelInstance.start(model, {
           intraOpThreads: options.intraOpThreads,
+          externalData: load.externalData,
+          externalDataFolder: load.externalDataFolder,
           maxRunTimeMs: options.maxRunTimeMs,
           onChange: () => lane?.onInstanceChange(),
         }),
@@ -69,6 +74,7 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
     );
     lane = new ModelLane({ ...options, batched }, new ModelStatistics());
     for (const instance of instances) lane.add(instance);
+    const weightBytes = [...(load.externalData?.values() ?? [])].reduce((sum, { byteLength }) => sum + byteLength, 0);
     const goldenExamples = golden === undefined ? 0 : await checkGolden(golden, lane);
     return new ServedVersion({
       name,
@@ -79,7 +85,7 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
       outputs: first.outputs,
       executionProvider: first.executionProvider,
       goldenExamples,
-      memoryBytes: model.byteLength * options.instances,
+      memoryBytes: (model.byteLength + weightBytes) * options.instances,
       loadSeconds: (performance.now() - startedMs) / 1000,
       policy: load.policy,
       maxMessageBytes: load.maxMessageBytes,

@@ -1,5 +1,5 @@
 import { type Dirent, promises as files } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import { ModelInvalidError } from "@millrace/tensor";
@@ -71,6 +71,7 @@ export class ModelFolder {
           version,
           origin: { reference: path, digest: "", repository: "", manifest: undefined },
           model: await files.readFile(path),
+          externalDataFolder: dirname(path),
           golden: undefined,
           options: this.#options,
           policy: defaultPolicy,
