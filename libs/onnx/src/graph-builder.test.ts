@@ -1,5 +1,9 @@
-import { toBinary } from "@bufbuild/protobuf";
-import { ModelProtoSchema, TensorProto_DataLocation } from "@millrace/contracts/onnx/onnx";
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  ModelProtoSchema,
+  StringStringEntryProtoSchema,
+  TensorProto_DataLocation,
+} from "@millrace/contracts/onnx/onnx";
 import { OnnxSession } from "@millrace/tensor/onnxruntime";
 import { describe, expect, test } from "vitest";
 import { describeModel } from "./describe-model.ts";
@@ -90,6 +94,18 @@ describe("a model", () => {
       weights.dataLocation = TensorProto_DataLocation.EXTERNAL;
     }
     expect(() => readModel(toBinary(ModelProtoSchema, model))).toThrow("constant_0 lie in another file");
+    const asked: string[] = [];
+    const hasExternalFile = (path: string) => asked.push(path) > 0 && path === "weights.bin";
+    const withLocation = (value: string) => {
+      const [first] = model.graph?.initializer ?? [];
+      if (first === undefined) throw new TypeError("The model has no weights.");
+      first.externalData = [create(StringStringEntryProtoSchema, { key: "location", value })];
+      return toBinary(ModelProtoSchema, model);
+    };
+    expect(() => readModel(withLocation("weights.bin"), { hasExternalFile })).not.toThrow();
+    expect(asked).toEqual(["weights.bin"]);
+    expect(() => readModel(withLocation("lost.bin"), { hasExternalFile })).toThrow("lost.bin, which is not there");
+    expect(() => readModel(withLocation(""), { hasExternalFile })).toThrow("an unnamed file");
   });
 
   test("whose output is no tensor of the protocol is refused, naming it", () => {

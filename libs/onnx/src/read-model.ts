@@ -17,6 +17,11 @@ export interface ReadModelLimits {
   readonly maxNodes?: number;
   /** How deep subgraphs (If, Loop, Scan) may nest. Default 16. */
   readonly maxDepth?: number;
+  /**
+   * Asked for each file that holds weights of the model, by its path relative to the model: whether it is there. Without
+   * this a model with weights in other files is refused.
+   */
+  readonly hasExternalFile?: (path: string) => boolean;
 }
 
 /** The newest IR that the pinned onnxruntime reads. */
@@ -24,13 +29,12 @@ const newestIrVersion = 13n;
 
 /**
  * Parses an ONNX model and checks what must hold before anyone opens it: it is a whole protobuf message within the size
- * limits, has a graph, names its operator sets, and keeps its weights inside. Weights in external files are refused: a
- * model is one file, whose digest covers all of it.
+ * limits, has a graph, names its operator sets, and keeps its weights inside, or in files that `hasExternalFile` knows.
  *
  * @throws ModelInvalidError that says which part is wrong.
  */
 export const readModel = (bytes: Uint8Array, limits: ReadModelLimits = {}): ModelProto => {
-  const { maxBytes = 2 ** 30, maxNodes = 200_000, maxDepth = 16 } = limits;
+  const { maxBytes = 2 ** 30, maxNodes = 200_000, maxDepth = 16, hasExternalFile } = limits;
   if (bytes.length === 0) {
     throw new ModelInvalidError("The model file is empty.");
   }
@@ -52,7 +56,7 @@ export const readModel = (bytes: Uint8Array, limits: ReadModelLimits = {}): Mode
   if (model.opsetImport.length === 0) {
     throw new ModelInvalidError("The model names no operator set (opset_import is empty).");
   }
-  const count = { nodes: 0, maxNodes, maxDepth };
+  const count = { nodes: 0, maxNodes, maxDepth, hasExternalFile };
   checkGraph(model.graph, "graph", 0, count);
   for (const declared of model.functions) {
     checkNodes(declared.node, `function ${declared.name ?? ""}`, 0, count);
@@ -72,6 +76,7 @@ interface Count {
   nodes: number;
   readonly maxNodes: number;
   readonly maxDepth: number;
+  readonly hasExternalFile: ReadModelLimits["hasExternalFile"];
 }
 
 const checkGraph = (graph: GraphProto, path: string, depth: number, count: Count): void => {
@@ -79,12 +84,12 @@ const checkGraph = (graph: GraphProto, path: string, depth: number, count: Count
     throw new ModelInvalidError(`Subgraphs nest deeper than ${count.maxDepth} at ${path}.`);
   }
   for (const tensor of graph.initializer) {
-    checkTensor(tensor, `${path}.initializer ${tensor.name ?? ""}`);
+    checkTensor(tensor, `${path}.initializer ${tensor.name ?? ""}`, count);
   }
   for (const sparse of graph.sparseInitializer) {
     for (const tensor of [sparse.values, sparse.indices]) {
       if (tensor !== undefined) {
-        checkTensor(tensor, `${path}.sparse_initializer ${tensor.name ?? ""}`);
+        checkTensor(tensor, `${path}.sparse_initializer ${tensor.name ?? ""}`, count);
       }
     }
   }
@@ -100,7 +105,7 @@ const checkNodes = (nodes: readonly NodeProto[], path: string, depth: number, co
     const at = `${path}.node ${node.name || node.output[0] || node.opType || ""}`;
     for (const attribute of node.attribute) {
       for (const tensor of attribute.t === undefined ? attribute.tensors : [attribute.t, ...attribute.tensors]) {
-        checkTensor(tensor, `${at}.${attribute.name ?? ""}`);
+        checkTensor(tensor, `${at}.${attribute.name ?? ""}`, count);
       }
       for (const graph of attribute.g === undefined ? attribute.graphs : [attribute.g, ...attribute.graphs]) {
         checkGraph(graph, `${at}.${attribute.name ?? ""}`, depth + 1, count);
@@ -109,15 +114,32 @@ const checkNodes = (nodes: readonly NodeProto[], path: string, depth: number, co
   }
 };
 
-const checkTensor = (tensor: TensorProto, path: string): void => {
+const checkTensor = (tensor: TensorProto, path: string, { hasExternalFile }: Count): void => {
   if (tensor.dataLocation === TensorProto_DataLocation.EXTERNAL || tensor.externalData.length > 0) {
-    throw new ModelInvalidError(`The weights of ${path} lie in another file; a model must hold all of its weights.`, {
-      metadata: { tensor: tensor.name ?? "" },
-    });
+    checkExternal(tensor, path, hasExternalFile);
   }
   for (const dimension of tensor.dims) {
     if (dimension < 0n) {
       throw new ModelInvalidError(`${path} has a negative dimension: [${tensor.dims.join(", ")}].`);
     }
+  }
+};
+
+const checkExternal = (
+  tensor: TensorProto,
+  path: string,
+  hasExternalFile: ReadModelLimits["hasExternalFile"],
+): void => {
+  const location = tensor.externalData.find(({ key }) => key === "location")?.value ?? "";
+  if (hasExternalFile === undefined) {
+    throw new ModelInvalidError(`The weights of ${path} lie in another file; a model must hold all of its weights.`, {
+      metadata: { tensor: tensor.name ?? "" },
+    });
+  }
+  if (location === "" || !hasExternalFile(location)) {
+    const what = location === "" ? "an unnamed file" : `the file ${location}, which is not there`;
+    throw new ModelInvalidError(`The weights of ${path} lie in ${what}.`, {
+      metadata: { tensor: tensor.name ?? "", file: location },
+    });
   }
 };
