@@ -17,13 +17,23 @@ export interface RunningInference {
   terminate(): Promise<number | null>;
   /** Stops the service with SIGTERM. @returns its exit code. */
   stop(): Promise<number | null>;
+  /** Ends the process at once, with SIGKILL. */
+  kill(): Promise<void>;
 }
 
-/** Starts the service as a process of its own, on free ports, with the given flags. */
+/** Starts the service as a process of its own, on free ports unless the flags name one. */
 export const startInference = async (flags: readonly string[]): Promise<RunningInference> => {
   const child: ChildProcess = spawn(
     process.execPath,
-    ["src/main.ts", "--grpc-port", "0", "--metrics-port", "0", "--exit-with-parent", "true", ...flags],
+    [
+      "src/main.ts",
+      ...(flags.includes("--grpc-port") ? [] : ["--grpc-port", "0"]),
+      "--metrics-port",
+      "0",
+      "--exit-with-parent",
+      "true",
+      ...flags,
+    ],
     {
       cwd: new URL("..", import.meta.url),
       env: { ...process.env, NODE_OPTIONS: "--conditions=@millrace/source" },
@@ -59,6 +69,11 @@ export const startInference = async (flags: readonly string[]): Promise<RunningI
     terminate: () => {
       child.kill("SIGTERM");
       return exited;
+    },
+    kill: async () => {
+      channel.close();
+      child.kill("SIGKILL");
+      await exited;
     },
     stop: async () => {
       channel.close();
