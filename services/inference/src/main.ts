@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { DeploymentService } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import { PredictionService } from "@millrace/contracts/millrace/inference/v1/prediction_service";
 import { openEventLog } from "@millrace/event-log";
@@ -57,7 +58,11 @@ await runService(
       config.models === undefined ? undefined : new ModelFolder(config.models, roster, config, folderLog(log));
     await folder?.loadAll();
 
-    const sources = { store, features };
+    const sources = {
+      store,
+      features,
+      keysFolder: config.deploymentsFile === undefined ? undefined : dirname(config.deploymentsFile),
+    };
     const deployments = host.own(new Deployments(roster, sources, config, deploymentLog(log)));
     if (config.deploymentsFile !== undefined) {
       const file = new DeclarationFile(

@@ -180,9 +180,9 @@ describe("a deployment", () => {
     ["is no YAML", "deployments: [", /YAML/],
     ["has a key that the contract lacks", "deployments: [{model: a, verions: []}]", /verions/],
     [
-      "splits traffic",
+      "has several versions and no weights",
       'deployments: [{model: a, versions: [{version: 1, package: "a:b"}, {version: 2, package: "a:c"}]}]',
-      /deployments\[0\].versions: expected one version/,
+      /deployments\[0\].versions: expected a weight above 0 for at least one of several versions/,
     ],
     [
       "has a delay without a unit",

@@ -1,27 +1,48 @@
-import { checkSchema, type ModelPackageReader, type ModelStore } from "@millrace/model-package";
+import { checkSchema, type ModelPackageReader, type ModelStore, type ResolvedPackage } from "@millrace/model-package";
 import type { FeatureReader } from "../prediction/feature-reader.ts";
 import { NoFeaturesError } from "../prediction/predict-errors.ts";
+import { readTrustedKeys } from "./read-trusted-keys.ts";
 
 /** Where packages come from, and who serves the features that they read. */
 export interface PackageSources {
   readonly store: ModelStore;
   /** Undefined where no feature-serving was named. */
   readonly features: FeatureReader | undefined;
+  /** The declaration's folder, which trusted keys lie in; undefined where there is no declaration. */
+  readonly keysFolder: string | undefined;
+}
+
+export interface CheckedPackage {
+  readonly reader: ModelPackageReader;
+  /** The file of the key that signed it; empty where no signature was demanded. */
+  readonly signedBy: string;
 }
 
 /**
- * Finds a package by its reference, verified, and checks that feature-serving has the features that it reads.
- * @throws PackageUnknownError, PackageCorruptError, SchemaMismatchError (naming each feature), FeaturesUnavailableError,
- *   and what feature-serving says of a feature service that it does not know.
+ * Finds a package by its reference, verified: its digests, its signature where one is demanded, and that feature-serving
+ * has the features that it reads. The keys are read anew each time.
+ * @param trustedKeys files of public keys; none where no signature is demanded.
+ * @throws PackageUnknownError, PackageCorruptError, SignatureInvalidError, KeyFileUnusableError,
+ *   SchemaMismatchError (naming each feature), FeaturesUnavailableError, and what feature-serving says of a feature
+ *   service that it does not know.
  */
 export const checkedPackage = async (
-  { store, features }: PackageSources,
-  reference: string,
+  { store, features, keysFolder }: PackageSources,
+  { reference, trustedKeys }: { readonly reference: string; readonly trustedKeys: readonly string[] },
   signal?: AbortSignal,
-): Promise<ModelPackageReader> => {
-  const reader = await store.pull(reference, ["model", "golden"], signal);
+): Promise<CheckedPackage> => {
+  let pinned = reference;
+  let signedBy = "";
+  if (trustedKeys.length > 0) {
+    const keys = await readTrustedKeys(keysFolder, trustedKeys);
+    const resolved: ResolvedPackage = await store.resolve(reference, signal);
+    signedBy = (await store.verifySignature(resolved, keys, signal)).keyName;
+    // What was verified is what is pulled, also where the tag moves meanwhile.
+    pinned = `${resolved.repository}@${resolved.digest}`;
+  }
+  const reader = await store.pull(pinned, ["model", "golden"], signal);
   const binding = reader.manifest.features;
-  if (binding === undefined) return reader;
+  if (binding === undefined) return { reader, signedBy };
   if (features === undefined) {
     throw new NoFeaturesError(reader.manifest.name, "this service has no feature-serving (featureServingAddress).");
   }
@@ -31,5 +52,5 @@ export const checkedPackage = async (
     // An input may be bound to a column of the request as well.
     checkSchema(binding, [...(status?.features ?? []), ...(status?.requestFields ?? [])]);
   }
-  return reader;
+  return { reader, signedBy };
 };

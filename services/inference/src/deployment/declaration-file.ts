@@ -2,7 +2,7 @@ import { promises as files } from "node:fs";
 import type { MillraceError } from "@millrace/errors";
 import { DeclarationInvalidError } from "./declaration-invalid-error.ts";
 import type { Deployments } from "./deployments.ts";
-import { parseDeclaration } from "./parse-declaration.ts";
+import { declarationHash, parseDeclaration } from "./parse-declaration.ts";
 
 /** What the watch tells, for the log. */
 export interface DeclarationFileObserver {
@@ -47,6 +47,7 @@ export class DeclarationFile {
     if (text === this.#text && !(first && text === undefined)) return;
     this.#text = text;
     if (text === undefined) {
+      this.#deployments.refuse("", "The deployments file is not there.");
       this.#observer.onMissing();
       return;
     }
@@ -59,6 +60,7 @@ export class DeclarationFile {
       );
     } catch (error) {
       if (!(error instanceof DeclarationInvalidError)) throw error;
+      this.#deployments.refuse(declarationHash(text), error.message, error.reasonName, error.details.violations);
       this.#observer.onRefused(error);
     }
   }

@@ -1,10 +1,8 @@
 import { toJsonString } from "@bufbuild/protobuf";
 import {
-  PredictionLog_Acknowledge as Acknowledge,
   type Deployment,
   type DeploymentDeclaration,
   DeploymentDeclarationSchema,
-  FeaturePolicy_OnMissing as OnMissing,
   PipelineSchema,
 } from "@millrace/contracts/millrace/inference/v1/deployment";
 import type { FieldViolation } from "@millrace/errors";
@@ -12,24 +10,41 @@ import { RequestInvalidError, validateRequest } from "@millrace/grpc";
 import { deployedPipeline, pipelineCycles } from "../pipeline/deployed-pipeline.ts";
 import type { PipelinePlan } from "../pipeline/pipeline-plan.ts";
 import type { ServingOptions } from "../serving/load-version.ts";
-import { defaultPolicy, type PredictPolicy } from "../serving/servable.ts";
+import type { PredictPolicy } from "../serving/servable.ts";
+import type { TrafficRules } from "../serving/traffic-rules.ts";
 import { DeclarationInvalidError } from "./declaration-invalid-error.ts";
-import { durationMs } from "./duration.ts";
+import { declaredOptions } from "./declared-options.ts";
+import { declaredPolicy } from "./declared-policy.ts";
+import { declaredKeys } from "./declared-signature.ts";
+import { declaredTraffic } from "./declared-traffic.ts";
 
-/** One deployment with its defaults filled in. */
-export interface DeploymentPlan {
-  readonly model: string;
+/** A version that is to be loaded. */
+export interface VersionPlan {
   /** A decimal integer. */
   readonly version: string;
   /** The package reference as it was declared. */
   readonly reference: string;
   readonly options: ServingOptions;
+  /** Files of the keys one of which must have signed the package; none where no signature is demanded. */
+  readonly trustedKeys: readonly string[];
+  /** Equal for plans that one load serves. What is not in it is put in force without a load. */
+  readonly loadKey: string;
+  /** Path in the declaration, for findings. */
+  readonly field: string;
+}
+
+/** One deployment with its defaults filled in. */
+export interface DeploymentPlan {
+  readonly model: string;
+  /** None where a pipeline serves. */
+  readonly versions: readonly VersionPlan[];
+  readonly rules: TrafficRules;
   readonly policy: PredictPolicy;
   readonly maxMessageBytes: number | undefined;
-  /** The pipeline that serves in place of a package. */
+  /** The pipeline that serves in place of versions. */
   readonly pipeline: PipelinePlan | undefined;
-  /** Equal for deployments that run alike: a change of it is put in force by a swap. */
-  readonly key: string;
+  /** Equal for pipelines that run alike. */
+  readonly pipelineKey: string;
   /** Path in the declaration, for findings. */
   readonly field: string;
 }
@@ -37,7 +52,7 @@ export interface DeploymentPlan {
 /**
  * Checks a declaration and fills in the service's defaults.
  * @throws DeclarationInvalidError with every violation: of the contract, a name twice, and what is declared but not done
- *   here yet (several versions behind one name, shadows, headers): it is refused rather than ignored.
+ *   here yet: it is refused rather than ignored.
  */
 export const planDeployments = (declaration: DeploymentDeclaration, defaults: ServingOptions): DeploymentPlan[] => {
   const violations: FieldViolation[] = [];
@@ -48,58 +63,29 @@ export const planDeployments = (declaration: DeploymentDeclaration, defaults: Se
     violations.push(...(error.details.violations ?? []));
   }
   const names = new Set<string>();
-  const plans: DeploymentPlan[] = [];
-  for (const [index, deployment] of declaration.deployments.entries()) {
+  const plans = declaration.deployments.map((deployment, index) => {
     const field = `deployments[${index}]`;
     if (names.has(deployment.model)) {
-      violations.push({
-        field: `${field}.model`,
-        expected: "a name that no other deployment has",
-        got: deployment.model,
-      });
+      const expected = "a name that no other deployment has";
+      violations.push({ field: `${field}.model`, expected, got: deployment.model });
     }
     names.add(deployment.model);
     violations.push(...notDone(deployment, field));
-    try {
-      plans.push(planOf(deployment, field, defaults, violations));
-    } catch (error) {
-      if (!(error instanceof DeclarationInvalidError)) throw error;
-      violations.push(...(error.details.violations ?? []));
-    }
-  }
+    return planOf(deployment, field, defaults, violations);
+  });
   violations.push(...pipelineCycles(plans.flatMap(({ pipeline }) => pipeline ?? [])));
   if (violations.length > 0) throw new DeclarationInvalidError(violations);
   return plans;
 };
 
-const notYet = ["sticky", "responseCache", "payloadLog", "signature"] as const;
+const notYet = ["responseCache", "payloadLog"] as const;
 
-const notDone = (deployment: Deployment, field: string): FieldViolation[] => {
-  const { versions, pipeline } = deployment;
-  const violations: FieldViolation[] = [];
-  if (versions.length === 0 && pipeline === undefined)
-    violations.push({ field: `${field}.versions`, expected: "one version", got: "none" });
-  for (const name of notYet) {
-    if (deployment[name] !== undefined) {
-      violations.push({ field: `${field}.${name}`, expected: "nothing: it is not served yet", got: "a declaration" });
-    }
-  }
-  if (versions.length > 1) {
-    violations.push({
-      field: `${field}.versions`,
-      expected: "one version: traffic is not split yet",
-      got: `${versions.length} versions`,
-    });
-  }
-  for (const [index, { shadow, header }] of versions.entries()) {
-    const version = `${field}.versions[${index}]`;
-    if (shadow) violations.push({ field: `${version}.shadow`, expected: "no shadow: there are none yet", got: "true" });
-    if (header !== "") {
-      violations.push({ field: `${version}.header`, expected: "no header: traffic is not split yet", got: header });
-    }
-  }
-  return violations;
-};
+const notDone = (deployment: Deployment, field: string): FieldViolation[] =>
+  notYet.flatMap((name) =>
+    deployment[name] === undefined
+      ? []
+      : { field: `${field}.${name}`, expected: "nothing: it is not served yet", got: "a declaration" },
+  );
 
 const planOf = (
   deployment: Deployment,
@@ -107,35 +93,29 @@ const planOf = (
   defaults: ServingOptions,
   violations: FieldViolation[],
 ): DeploymentPlan => {
-  const { model, versions, batching, limits, predictionLog, features, instances } = deployment;
-  const [version] = versions;
-  const options: ServingOptions = {
-    maxBatchSize: batching?.maxBatchSize || defaults.maxBatchSize,
-    maxQueueDelayMs: durationOr(`${field}.batching.max_queue_delay`, batching?.maxQueueDelay, defaults.maxQueueDelayMs),
-    maxQueueSize: batching?.maxQueueSize || defaults.maxQueueSize,
-    maxRunTimeMs: durationOr(`${field}.limits.max_run_time`, limits?.maxRunTime, defaults.maxRunTimeMs),
-    instances: instances || defaults.instances,
-    intraOpThreads: defaults.intraOpThreads,
-  };
-  const policy: PredictPolicy = {
-    onMissing: features?.onMissing === OnMissing.REFUSE ? "REFUSE" : defaultPolicy.onMissing,
-    deadlineShare: features?.deadlineShare || defaultPolicy.deadlineShare,
-    sampling: predictionLog?.sampling ?? defaultPolicy.sampling,
-    acknowledge:
-      predictionLog?.acknowledge === Acknowledge.BEFORE_RESPONSE ? "BEFORE_RESPONSE" : defaultPolicy.acknowledge,
-  };
-  const pipeline = deployedPipeline(deployment, field, violations);
-  const plan = {
+  const { model, limits } = deployment;
+  if (deployment.versions.length === 0 && deployment.pipeline === undefined) {
+    violations.push({ field: `${field}.versions`, expected: "at least one version, or a pipeline", got: "none" });
+  }
+  const options = declaredOptions(deployment, field, defaults, violations);
+  const trustedKeys = declaredKeys(deployment, field, violations);
+  const versions = deployment.versions.map((declared, index): VersionPlan => {
+    const plan = { version: String(declared.version), reference: declared.package, options, trustedKeys };
+    return { ...plan, loadKey: JSON.stringify(plan), field: `${field}.versions[${index}]` };
+  });
+  const policy = declaredPolicy(deployment);
+  const maxMessageBytes = limits?.maxMessageBytes ? Number(limits.maxMessageBytes) : undefined;
+  return {
     model,
-    version: pipeline?.version ?? String(version?.version ?? 1n),
-    reference: pipeline === undefined ? (version?.package ?? "") : "a pipeline",
-    options,
+    versions,
+    rules: declaredTraffic(deployment, field, violations),
     policy,
-    maxMessageBytes: limits?.maxMessageBytes ? Number(limits.maxMessageBytes) : undefined,
+    maxMessageBytes,
+    pipeline: deployedPipeline(deployment, field, violations),
+    pipelineKey:
+      deployment.pipeline === undefined
+        ? ""
+        : JSON.stringify([toJsonString(PipelineSchema, deployment.pipeline), policy, maxMessageBytes]),
+    field,
   };
-  const declared = deployment.pipeline === undefined ? "" : toJsonString(PipelineSchema, deployment.pipeline);
-  return { ...plan, pipeline, field, key: JSON.stringify({ ...plan, declared }) };
 };
-
-const durationOr = (field: string, text: string | undefined, defaultMs: number): number =>
-  text === undefined || text === "" ? defaultMs : durationMs(field, text);

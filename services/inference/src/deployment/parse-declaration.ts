@@ -35,7 +35,7 @@ export const parseDeclaration = (text: string): ParsedDeclaration => {
   }
   const json = (document.toJS({ maxAliasCount: 100 }) ?? {}) as JsonValue;
   try {
-    return { declaration: fromJson(DeploymentDeclarationSchema, json), hash: hashOf(text) };
+    return { declaration: fromJson(DeploymentDeclarationSchema, json), hash: declarationHash(text) };
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new DeclarationInvalidError(
@@ -45,4 +45,5 @@ export const parseDeclaration = (text: string): ParsedDeclaration => {
   }
 };
 
-const hashOf = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+/** `sha256:…` of a declaration's text. */
+export const declarationHash = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;

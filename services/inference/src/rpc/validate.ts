@@ -3,8 +3,9 @@ import { MillraceError } from "@millrace/errors";
 import type { Unary } from "@millrace/grpc";
 import { checkedPackage, type PackageSources } from "../deployment/check-package.ts";
 import { DeclarationInvalidError } from "../deployment/declaration-invalid-error.ts";
-import { type DeploymentPlan, planDeployments } from "../deployment/deployment-options.ts";
+import { type DeploymentPlan, planDeployments, type VersionPlan } from "../deployment/deployment-options.ts";
 import { unknownModels } from "../pipeline/deployed-pipeline.ts";
+import type { PipelinePlan } from "../pipeline/pipeline-plan.ts";
 import type { ServingOptions } from "../serving/load-version.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 
@@ -30,24 +31,27 @@ export const validate =
         })),
       };
     }
-    const findings = await Promise.all(
-      plans.map(async ({ field, reference, pipeline }) => {
-        if (pipeline !== undefined) {
-          const known = new Set([...plans.map(({ model }) => model), ...roster.names()]);
-          return unknownModels(pipeline, known).map(({ field: at, expected, got }) => ({
-            field: at,
-            reason: "MODEL_UNKNOWN",
-            message: `expected ${expected}, got ${got}`,
-          }));
-        }
-        try {
-          await checkedPackage(sources, reference, call.signal);
-          return [];
-        } catch (error) {
-          if (!(error instanceof MillraceError)) throw error;
-          return [{ field: `${field}.versions[0].package`, reason: error.reasonName, message: error.message }];
-        }
-      }),
-    );
+    const known = new Set([...plans.map(({ model }) => model), ...roster.names()]);
+    const findings = await Promise.all([
+      ...plans.flatMap(({ pipeline }) => pipeline ?? []).map((pipeline) => modelFindings(pipeline, known)),
+      ...plans.flatMap(({ versions }) => versions).map((version) => packageFindings(sources, version, call.signal)),
+    ]);
     return { findings: findings.flat() };
   };
+
+const modelFindings = (pipeline: PipelinePlan, known: ReadonlySet<string>) =>
+  unknownModels(pipeline, known).map(({ field, expected, got }) => ({
+    field,
+    reason: "MODEL_UNKNOWN",
+    message: `expected ${expected}, got ${got}`,
+  }));
+
+const packageFindings = async (sources: PackageSources, version: VersionPlan, signal: AbortSignal) => {
+  try {
+    await checkedPackage(sources, version, signal);
+    return [];
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error;
+    return [{ field: `${version.field}.package`, reason: error.reasonName, message: error.message }];
+  }
+};

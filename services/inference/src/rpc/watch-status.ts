@@ -1,6 +1,6 @@
 import type { DeploymentService } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import type { ServerStreaming } from "@millrace/grpc";
-import { deploymentStatuses } from "../deployment/deployment-statuses.ts";
+import { declarationStatus, deploymentStatuses } from "../deployment/deployment-statuses.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 
 /** Sends the status as it is, then after each change; changes that come while one is being sent are sent as one. */
@@ -19,8 +19,10 @@ export const watchStatus = (roster: ModelRoster): ServerStreaming<typeof Deploym
       while (!call.signal.aborted && !call.draining.aborted) {
         if (changed) {
           changed = false;
+          const declaration = declarationStatus(roster);
           yield {
             deployments: model !== "" && !roster.names().includes(model) ? [] : deploymentStatuses(roster, model),
+            ...(declaration === undefined ? {} : { declaration }),
           };
           continue;
         }

@@ -1,8 +1,15 @@
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
-import { MillraceError, Reason } from "@millrace/errors";
+import { type FieldViolation, MillraceError, Reason } from "@millrace/errors";
 import type { Servable } from "./servable.ts";
 import { ModelNotReadyError, ModelUnknownError } from "./serving-errors.ts";
 import { chooseVersion, highestVersion, type RoutingKeys, shareOf, type TrafficRules } from "./traffic-rules.ts";
+
+/** A declaration of a name that is newer than the one in force. */
+export interface PendingDeclaration {
+  readonly hash: string;
+  /** Why it is not in force. */
+  readonly message: string;
+}
 
 /** What is known of one version of a model, served or not. */
 export interface VersionRecord {
@@ -19,6 +26,18 @@ export interface VersionRecord {
   served: Servable | undefined;
 }
 
+/** The newest text of the file that declares what is served. */
+export interface NewestDeclaration {
+  /** `sha256:…` of the text; empty where there is none. */
+  readonly hash: string;
+  /** Why nothing of it is put in force; empty where it was taken up. */
+  readonly message: string;
+  /** A reason's word; empty where it was taken up. */
+  readonly reason: string;
+  readonly violations: readonly FieldViolation[];
+  readonly sinceMs: number;
+}
+
 /** A model name: the versions that are ready, who of them answers, and what else is known. */
 interface Entry {
   /** Ready, the lowest version first. */
@@ -26,6 +45,7 @@ interface Entry {
   rules: TrafficRules;
   readonly records: VersionRecord[];
   declarationHash: string;
+  pending: PendingDeclaration | undefined;
 }
 
 /** Retired and failed versions that a status still tells of. */
@@ -38,6 +58,7 @@ const keptRecords = 4;
 export class ModelRoster {
   readonly #entries = new Map<string, Entry>();
   readonly #watchers = new Set<() => void>();
+  #newest: NewestDeclaration | undefined;
 
   /**
    * Who answers a call.
@@ -125,14 +146,35 @@ export class ModelRoster {
     );
   }
 
+  /** Whether a call that names no version has someone to answer it. */
+  answers(name: string): boolean {
+    const entry = this.#entries.get(name);
+    return entry !== undefined && chooseVersion(entry.ready, entry.rules, undefined)?.alive === true;
+  }
+
+  /** The hash of the declaration in force; empty where there is none. */
   declarationHash(name: string): string {
     return this.#entries.get(name)?.declarationHash ?? "";
   }
 
+  pending(name: string): PendingDeclaration | undefined {
+    return this.#entries.get(name)?.pending;
+  }
+
+  /** The newest declaration of what is served; undefined where no file declares it. */
+  get newest(): NewestDeclaration | undefined {
+    return this.#newest;
+  }
+
+  /** Tells what became of the newest declaration. */
+  tell(newest: NewestDeclaration): void {
+    this.#newest = newest;
+    this.#changed();
+  }
+
   /** Begins to tell of a version that is about to be loaded. */
-  begin(name: string, version: string, reference: string, declarationHash = ""): VersionRecord {
+  begin(name: string, version: string, reference: string): VersionRecord {
     const entry = this.#entry(name);
-    if (declarationHash !== "") entry.declarationHash = declarationHash;
     const record: VersionRecord = {
       version,
       reference,
@@ -167,6 +209,15 @@ export class ModelRoster {
     const entry = this.#entry(name);
     entry.rules = rules;
     entry.declarationHash = declarationHash;
+    entry.pending = undefined;
+    this.#changed();
+  }
+
+  /** Tells of a declaration that is not in force yet. `direct` ends that. */
+  pend(name: string, hash: string, message: string): void {
+    const entry = this.#entry(name);
+    if (entry.pending?.hash === hash && entry.pending.message === message) return;
+    entry.pending = { hash, message };
     this.#changed();
   }
 
@@ -198,6 +249,16 @@ export class ModelRoster {
     await Promise.all(leaving.map((record) => this.#retire(record)));
   }
 
+  /** Takes a version out of service for a reason; what it has taken is answered. Resolves when it is gone. */
+  async fail(name: string, record: VersionRecord, error: MillraceError): Promise<void> {
+    const { served } = record;
+    const entry = this.#entry(name);
+    entry.ready = entry.ready.filter((other) => other !== served);
+    record.served = undefined;
+    this.update(record, State.FAILED, error);
+    await served?.retire();
+  }
+
   /** Takes a model out of service: no new call finds it, those under way are answered. */
   async unload(name: string): Promise<void> {
     const entry = this.#entries.get(name);
@@ -225,7 +286,7 @@ export class ModelRoster {
   #entry(name: string): Entry {
     let entry = this.#entries.get(name);
     if (entry === undefined) {
-      entry = { ready: [], rules: highestVersion, records: [], declarationHash: "" };
+      entry = { ready: [], rules: highestVersion, records: [], declarationHash: "", pending: undefined };
       this.#entries.set(name, entry);
     }
     return entry;

@@ -37,10 +37,10 @@ export class ServedVersion implements Servable {
   readonly goldenExamples: number;
   readonly memoryBytes: number;
   readonly loadSeconds: number;
-  readonly policy: PredictPolicy;
-  readonly maxMessageBytes: number | undefined;
   readonly #leases = new Leases();
   readonly #onRetired: (() => void) | undefined;
+  #policy: PredictPolicy;
+  #maxMessageBytes: number | undefined;
 
   constructor(parts: ServedVersionParts) {
     this.name = parts.name;
@@ -54,11 +54,17 @@ export class ServedVersion implements Servable {
     this.goldenExamples = parts.goldenExamples;
     this.memoryBytes = parts.memoryBytes;
     this.loadSeconds = parts.loadSeconds;
-    this.policy = parts.policy;
-    this.maxMessageBytes = parts.maxMessageBytes;
+    this.#policy = parts.policy;
+    this.#maxMessageBytes = parts.maxMessageBytes;
     this.#onRetired = parts.onRetired;
   }
 
+  get policy(): PredictPolicy {
+    return this.#policy;
+  }
+  get maxMessageBytes(): number | undefined {
+    return this.#maxMessageBytes;
+  }
   get batched(): boolean {
     return this.lane.batched;
   }
@@ -85,6 +91,12 @@ export class ServedVersion implements Servable {
     read: (outputs: readonly Tensor[]) => R,
   ): Promise<R> {
     return this.lane.infer(inputs, rows, options, read);
+  }
+
+  /** Puts other terms in force, without a load. Calls under way keep those that they began with. */
+  govern(terms: { readonly policy: PredictPolicy; readonly maxMessageBytes: number | undefined }): void {
+    this.#policy = terms.policy;
+    this.#maxMessageBytes = terms.maxMessageBytes;
   }
 
   lease(): () => void {

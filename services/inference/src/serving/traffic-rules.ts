@@ -16,6 +16,9 @@ export interface TrafficRules {
 /** All to the highest version. */
 export const highestVersion: TrafficRules = { weights: new Map(), headers: [], sticky: undefined, shadows: [] };
 
+/** Answers no call that names no version. */
+export const nobody: TrafficRules = { ...highestVersion, weights: new Map([["", 0]]) };
+
 /** What a call can be told apart by. */
 export interface RoutingKeys {
   header(name: string): string | undefined;
