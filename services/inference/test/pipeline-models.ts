@@ -41,7 +41,11 @@ export const greetModel = (prefix: string): Uint8Array => {
   const known = ["NL", "BE", "DE", "Österreich"];
   const greeting = graph.node("LabelEncoder", [country], {
     domain: "ai.onnx.ml",
-    attributes: { keys_strings: known, values_strings: known.map((text) => prefix + text), default_string: `${prefix}?` },
+    attributes: {
+      keys_strings: known,
+      values_strings: known.map((text) => prefix + text),
+      default_string: `${prefix}?`,
+    },
   });
   graph.output("greeting", greeting, "BYTES", ["rows", 1]);
   graph.output("x_out", graph.node("Identity", [x]), "FP32", ["rows", 1]);
@@ -55,5 +59,13 @@ export const switchedModel = (offset: number, datatype: Datatype): Uint8Array =>
   const on = graph.input("on", datatype, ["rows", 1]);
   graph.output("y", graph.node("Add", [x, float(graph, offset)]), "FP32", ["rows", 1]);
   graph.output("on_out", graph.node("Identity", [on]), datatype, ["rows", 1]);
+  return graph.toBytes();
+};
+
+/** `sum = a + b` for FP32 [rows, 2]. */
+export const addModel = (): Uint8Array => {
+  const graph = new GraphBuilder("add");
+  const [a, b] = ["a", "b"].map((name) => graph.input(name, "FP32", ["rows", 2]));
+  if (a !== undefined && b !== undefined) graph.output("sum", graph.node("Add", [a, b]), "FP32", ["rows", 2]);
   return graph.toBytes();
 };
