@@ -2,12 +2,19 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 
+/** Memory in bytes. */
+export interface Memory {
+  /** A page that two processes of the server share counts twice. */
+  readonly resident: number;
+  /** A page that processes share, whosever they are, is shared out between them. */
+  readonly proportional: number;
+}
+
 /** A server that is measured: what it costs counts its children too, for some servers run models in processes of their own. */
 export interface ServerProcess {
   /** Seconds of processor time that it has used. */
   cpuSeconds(): number;
-  /** Memory in bytes: `resident` counts a page that two of its processes share twice, `proportional` shares it out. */
-  memory(): { readonly resident: number; readonly proportional: number };
+  memory(): Memory;
   /** Ends it with SIGTERM, and with SIGKILL where it is still there after 20 s. */
   stop(): Promise<void>;
   /** The code or the signal that it ended with; undefined while it runs. */
@@ -105,7 +112,7 @@ const cpuSecondsOf = (pid: number): number => {
   return (Number(fields?.[11] ?? 0) + Number(fields?.[12] ?? 0)) / 100;
 };
 
-const memoryOf = (pid: number): { resident: number; proportional: number } => {
+const memoryOf = (pid: number): Memory => {
   const text = read(`/proc/${pid}/smaps_rollup`) ?? "";
   const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? 0) * 1024;
   return { resident: bytes("Rss"), proportional: bytes("Pss") };

@@ -7,6 +7,8 @@ import type { Peer } from "./peer.ts";
 
 export const inferenceMain = join(import.meta.dirname, "../../../../services/inference/src/main.ts");
 
+const repository = join(import.meta.dirname, "../../../..");
+
 /** Ours, as `nx run inference:serve -- --models FOLDER` runs it: from its sources, with its defaults. */
 export const millrace: Peer = {
   name: "millrace",
@@ -18,6 +20,7 @@ export const millrace: Peer = {
       ...nodeCommand(inferenceMain),
       folder,
       environment: {
+        NODE_COMPILE_CACHE: join(repository, ".nx/compile-cache"),
         MILLRACE_MODELS: join(folder, "models"),
         MILLRACE_GRPC_PORT: String(grpcPort),
         MILLRACE_METRICS_PORT: String(await freePort()),

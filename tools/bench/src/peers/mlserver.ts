@@ -8,9 +8,9 @@ import { pythonEnvironment } from "./python-environment.ts";
 // Its parallel workers do not start with a newer uvloop.
 const requirements = ["mlserver==1.7.1", "uvloop==0.21.0", "onnxruntime==1.30.0"];
 
-/** @param parallelWorkers processes that run models; 0 runs them in the process that answers the calls. */
+/** @param parallelWorkers processes that run models, 1 by default; 0 runs them in the process that answers the calls. */
 export const mlserver = (parallelWorkers: number): Peer => ({
-  name: parallelWorkers === 0 ? "MLServer" : `MLServer with ${parallelWorkers} parallel worker`,
+  name: parallelWorkers === 0 ? "MLServer without parallel workers" : "MLServer",
   install: async () => {
     await pythonEnvironment("mlserver", requirements);
   },
