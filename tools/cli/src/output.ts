@@ -37,3 +37,10 @@ export const enumName = (values: Readonly<Record<string, number>>, value: number
 /** Protobuf time as text; empty where it is absent. */
 export const timeText = (time: { readonly seconds: bigint; readonly nanos: number } | undefined): string =>
   time === undefined ? "" : new Date(Number(time.seconds) * 1000 + time.nanos / 1e6).toISOString();
+
+/** A size in bytes for a person, in binary units. */
+export const sizeText = (bytes: number): string => {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const power = bytes === 0 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${units[power]}`;
+};
