@@ -7,6 +7,7 @@ import { openModelStore } from "@millrace/model-package";
 import { runService } from "@millrace/service-host";
 import { DeclarationFile } from "./deployment/declaration-file.ts";
 import { Deployments } from "./deployment/deployments.ts";
+import { TagWatch } from "./deployment/tag-watch.ts";
 import { openInferenceCalls, openInferenceService } from "./open-inference-service.ts";
 import { registerPipelineMetrics } from "./pipeline/pipeline-metrics.ts";
 import { FeatureReader } from "./prediction/feature-reader.ts";
@@ -21,9 +22,11 @@ import { InferencePath } from "./serving/inference-path.ts";
 import { ModelFolder } from "./serving/model-folder.ts";
 import { ModelRoster } from "./serving/model-roster.ts";
 import { readiness } from "./serving/readiness.ts";
+import { registerShadowMetrics } from "./serving/shadow-metrics.ts";
+import { ShadowTraffic } from "./serving/shadow-traffic.ts";
 import { settings } from "./settings.ts";
 import { SystemSharedMemory } from "./shared-memory/system-shared-memory.ts";
-import { declarationLog, deploymentLog, folderLog, predictionLogObserver } from "./told.ts";
+import { declarationLog, deploymentLog, folderLog, predictionLogObserver, tagLog } from "./told.ts";
 
 await runService(
   "inference",
@@ -53,7 +56,10 @@ await runService(
     const roster = host.own(new ModelRoster());
     registerInferenceMetrics(host.metrics, roster);
     registerPipelineMetrics(host.metrics, roster);
-    const path = new InferencePath(roster);
+    const shadows = registerShadowMetrics(host.metrics, (model, shadow, err) =>
+      log.warn({ model, shadow, err }, "A shadow failed on a copy of a call."),
+    );
+    const path = new InferencePath(roster, [new ShadowTraffic(roster, config.shadowCopies, shadows)]);
     const folder =
       config.models === undefined ? undefined : new ModelFolder(config.models, roster, config, folderLog(log));
     await folder?.loadAll();
@@ -73,6 +79,7 @@ await runService(
       );
       await file.look();
       host.start(file);
+      host.start(new TagWatch(roster, store, config.tagLookMs, tagLog(log)));
     }
     host.ready("models", () => readiness(roster));
 

@@ -19,6 +19,14 @@ export const settings = {
     z.coerce.number().int().min(50).default(500),
     "How often the deployments file is looked at, in ms.",
   ),
+  tagLookMs: setting(
+    z.coerce.number().int().min(0).default(60_000),
+    "How often it is looked whether a tag that was deployed has moved, in ms; 0 looks never.",
+  ),
+  shadowCopies: setting(
+    z.coerce.number().int().min(1).default(64),
+    "Most copies of calls that are under way to one shadow; more are dropped, and counted.",
+  ),
   modelStoreUrl: setting(
     z.string().min(1).default("oci:./.millrace/models"),
     "Where model packages are: `oci:./folder` or `oci://registry/prefix`.",

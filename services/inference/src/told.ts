@@ -1,6 +1,7 @@
 import type { ServiceHost } from "@millrace/service-host";
 import type { DeclarationFileObserver } from "./deployment/declaration-file.ts";
 import type { DeploymentsObserver } from "./deployment/deployments.ts";
+import type { TagWatchObserver } from "./deployment/tag-watch.ts";
 import type { PredictionLogObserver } from "./prediction/prediction-log.ts";
 import type { PredictionMetrics } from "./prediction/prediction-metrics.ts";
 import type { ModelFolderObserver } from "./serving/model-folder.ts";
@@ -27,6 +28,13 @@ export const declarationLog = (log: Log, file: string): DeclarationFileObserver 
   onMissing: () => log.warn({ file }, "The deployments file is not there; what is served goes on."),
   onApplied: (hash, models) => log.info({ file, hash, models }, "A declaration of deployments is put in force."),
   onRefused: (err) => log.error({ file, err }, "The deployments file is refused; what is served goes on."),
+});
+
+/** What the watch of tags tells, as log lines. */
+export const tagLog = (log: Log): TagWatchObserver => ({
+  onMoved: (model, version, reference, from, to) =>
+    log.warn({ model, version, reference, from, to }, "A tag has moved; the version stays on the package that it had."),
+  onFailed: (reference, err) => log.warn({ reference, err }, "A tag could not be looked up."),
 });
 
 /** What the prediction log tells, as metrics and log lines. */

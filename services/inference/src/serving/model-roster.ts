@@ -204,6 +204,12 @@ export class ModelRoster {
     this.#changed();
   }
 
+  /** Has the status say a sentence of a version, whose state stays. */
+  note(record: VersionRecord, message: string): void {
+    record.message = message;
+    this.#changed();
+  }
+
   /** Says who answers from now on, and under which declaration; empty where there is none. */
   direct(name: string, rules: TrafficRules, declarationHash = ""): void {
     const entry = this.#entry(name);

@@ -62,6 +62,8 @@ export interface Servable {
   readonly alive: boolean;
   /** Why it cannot, where there is more to say than that its workers are wedged or lost. */
   readonly whyNotAlive?: string | undefined;
+  /** Levels of priority that its requests may name, 1 the highest; 0 or undefined where all are alike. */
+  readonly priorityLevels?: number | undefined;
   /** Requests that wait. */
   readonly waiting: number;
   readonly executionProvider: { readonly name: string; readonly reason: string };

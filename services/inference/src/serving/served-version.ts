@@ -71,6 +71,9 @@ export class ServedVersion implements Servable {
   get maxBatchSize(): number {
     return this.lane.options.maxBatchSize;
   }
+  get priorityLevels(): number | undefined {
+    return this.lane.options.priorityLevels;
+  }
   get statistics(): ModelStatistics {
     return this.lane.statistics;
   }
