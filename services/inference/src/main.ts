@@ -13,6 +13,7 @@ import { registerPipelineMetrics } from "./pipeline/pipeline-metrics.ts";
 import { FeatureReader } from "./prediction/feature-reader.ts";
 import { PredictionLog } from "./prediction/prediction-log.ts";
 import { registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
+import { serveRest } from "./rest/serve-rest.ts";
 import { getStatus } from "./rpc/get-status.ts";
 import { predict } from "./rpc/predict.ts";
 import { validate } from "./rpc/validate.ts";
@@ -96,6 +97,7 @@ await runService(
       onDefect: (err: unknown) => log.error({ err }, "A request with tensors failed."),
     };
     const calls = openInferenceCalls(openInference);
+    await serveRest(host, config, calls, openInference);
 
     return [
       openInferenceService(calls, openInference),

@@ -7,6 +7,10 @@ export const settings = {
     z.string().min(1).optional(),
     "Folder of ONNX models to serve: `NAME.onnx`, or `NAME/1/model.onnx`. Needs no other service.",
   ),
+  restPort: setting(
+    z.union([z.literal("off"), z.coerce.number().int().min(0).max(65535)]).default(8000),
+    "Port of the protocol's REST form, on the address of gRPC and with its TLS and tokens; 0 takes a free one, `off` has none.",
+  ),
   systemSharedMemory: setting(
     z.stringbool().default(false),
     "Takes and leaves tensors in the shared memory that callers on this machine name, below /dev/shm.",

@@ -8,6 +8,8 @@ import { type Client, createClient, openChannel } from "@millrace/grpc";
 export interface RunningInference {
   readonly address: string;
   readonly metricsUrl: string;
+  /** `http://127.0.0.1:8000`, of the REST form. */
+  readonly restUrl: string;
   readonly oip: Client<typeof GRPCInferenceService>;
   readonly predictions: Client<typeof PredictionService>;
   readonly deployments: Client<typeof DeploymentService>;
@@ -58,10 +60,12 @@ export const startInference = async (flags: readonly string[]): Promise<RunningI
     void exited.then((code) => reject(new Error(`The service ended with ${code}: ${errors}`)));
   });
   const { address, metricsPort } = await started;
+  const rest = log.find(({ restAddress }) => typeof restAddress === "string")?.restAddress;
   const channel = openChannel(address);
   return {
     address,
     metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
+    restUrl: `http://${rest}`,
     oip: createClient(GRPCInferenceService, channel),
     predictions: createClient(PredictionService, channel),
     deployments: createClient(DeploymentService, channel),

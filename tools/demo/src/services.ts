@@ -48,6 +48,7 @@ export const servicePlans = (layout: Layout, portOffset: number): readonly Servi
       MILLRACE_WORK_FOLDER: join(layout.stateFolder, "runs"),
     },
     inference: {
+      MILLRACE_REST_PORT: String(8000 + portOffset),
       MILLRACE_MODEL_STORE_URL: layout.modelStoreUrl,
       MILLRACE_DEPLOYMENTS_FILE: layout.deploymentsFile,
       MILLRACE_FEATURE_SERVING_ADDRESS: address("feature-serving"),

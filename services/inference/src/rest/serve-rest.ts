@@ -1,0 +1,31 @@
+import { type HostConfig, type ServiceHost, serverSecurity } from "@millrace/service-host";
+import type { OpenInferenceCalls } from "../open-inference-service.ts";
+import type { TensorInference } from "../rpc/model-infer.ts";
+import { registerRestMetrics } from "./rest-metrics.ts";
+import { restRoutes } from "./rest-routes.ts";
+import { RestServer } from "./rest-server.ts";
+
+/** Serves the protocol's REST form beside gRPC, with the same host, TLS files, tokens and largest request. */
+export const serveRest = async (
+  host: ServiceHost,
+  config: HostConfig & { readonly restPort: number | "off" },
+  calls: OpenInferenceCalls,
+  inference: TensorInference,
+): Promise<void> => {
+  const { restPort: port, grpcHost, maxReceiveBytes } = config;
+  if (port === "off") return;
+  const rest = host.own(
+    await RestServer.listen({
+      ...serverSecurity(config),
+      host: grpcHost,
+      port,
+      maxReceiveBytes,
+      routes: restRoutes(calls, inference),
+      onAnswered: registerRestMetrics(host.metrics),
+      onFailure: (err, method, traceId) =>
+        host.log.error({ err, method, traceId }, "A request of the REST form failed."),
+    }),
+  );
+  host.start(rest);
+  host.log.info({ restAddress: rest.address }, `The REST form listens on ${rest.address}`);
+};
