@@ -3,12 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client, credentials } from "@grpc/grpc-js";
-import { freePort } from "@millrace/backing";
-import { startService } from "./child-server.ts";
 import { denseModel } from "./dense-model.ts";
 import { inferRequest, modelInferPath } from "./infer-request.ts";
+import { startInference } from "./inference-server.ts";
 import { openLoad, quantile } from "./open-loop.ts";
-import { inferenceMain } from "./peers/millrace.ts";
 import { median, record, round } from "./record.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { slowRunModel } from "./slow-models.ts";
@@ -24,19 +22,14 @@ const runs = Number(process.env.BENCH_RUNS ?? 12);
 const runMs = 300;
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-bench-"));
-const started: ServerProcess[] = [];
+const servers: ServerProcess[] = [];
 const serve = async (name: string, models: Readonly<Record<string, Uint8Array>>) => {
   const own = join(folder, name);
   mkdirSync(own);
   for (const [model, onnx] of Object.entries(models)) writeFileSync(join(own, `${model}.onnx`), onnx);
-  const [port, metricsPort] = [await freePort(), await freePort()];
-  const server = await startService(inferenceMain, port, {
-    MILLRACE_MODELS: own,
-    MILLRACE_METRICS_PORT: String(metricsPort),
-    MILLRACE_LOG_LEVEL: "warn",
-  });
-  started.push(server);
-  return { server, address: `127.0.0.1:${port}` };
+  const started = await startInference({ MILLRACE_MODELS: own });
+  servers.push(started.server);
+  return started;
 };
 
 const same = (bytes: Buffer): Buffer => bytes;
@@ -127,6 +120,6 @@ try {
   }));
   record("inference-isolation", "npx nx run bench:inference-isolation", rows);
 } finally {
-  await Promise.all(started.map((server) => server.stop()));
+  await Promise.all(servers.map((server) => server.stop()));
   rmSync(folder, { recursive: true });
 }

@@ -1,12 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { freePort } from "@millrace/backing";
-import { startService } from "./child-server.ts";
 import { inferRequest, modelInferPath } from "./infer-request.ts";
+import { startInference } from "./inference-server.ts";
 import { unaryLoad } from "./load-generator.ts";
 import { type OpenLoadResult, openLoad, quantile } from "./open-loop.ts";
-import { inferenceMain } from "./peers/millrace.ts";
 import { type Measured, median, record, round } from "./record.ts";
 import { slowRowsModel } from "./slow-models.ts";
 
@@ -24,13 +22,7 @@ const steps = 200;
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-bench-"));
 writeFileSync(join(folder, "slow.onnx"), slowRowsModel(steps));
-const [port, metricsPort] = [await freePort(), await freePort()];
-const address = `127.0.0.1:${port}`;
-const server = await startService(inferenceMain, port, {
-  MILLRACE_MODELS: folder,
-  MILLRACE_METRICS_PORT: String(metricsPort),
-  MILLRACE_LOG_LEVEL: "warn",
-});
+const { server, address } = await startInference({ MILLRACE_MODELS: folder });
 const load = { address, path: modelInferPath, request: inferRequest("slow", [1, 64]) };
 
 /** Calls a second with 32 under way. @throws where one fails. */

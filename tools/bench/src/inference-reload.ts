@@ -2,18 +2,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { freePort } from "@millrace/backing";
 import {
   DeploymentService,
   VersionStatus_State as State,
 } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import { createClient, openChannel } from "@millrace/grpc";
-import { startService } from "./child-server.ts";
 import { denseModel } from "./dense-model.ts";
 import { deployModels } from "./deployed-model.ts";
 import { inferRequest, modelInferPath } from "./infer-request.ts";
+import { startInference } from "./inference-server.ts";
 import { type OpenLoadResult, openLoad, quantile } from "./open-loop.ts";
-import { inferenceMain } from "./peers/millrace.ts";
 import { median, record } from "./record.ts";
 
 /*
@@ -27,14 +25,7 @@ const seconds = Number(process.env.BENCH_SECONDS ?? 20);
 const folder = mkdtempSync(join(tmpdir(), "millrace-bench-"));
 const graphs = [denseModel([32, 64, 64, 1]), denseModel([32, 64, 32, 1])];
 const deployed = await deployModels(folder, "mlp", graphs);
-const [port, metricsPort] = [await freePort(), await freePort()];
-const address = `127.0.0.1:${port}`;
-const server = await startService(inferenceMain, port, {
-  ...deployed.environment,
-  MILLRACE_DEPLOYMENTS_POLL_MS: "100",
-  MILLRACE_METRICS_PORT: String(metricsPort),
-  MILLRACE_LOG_LEVEL: "warn",
-});
+const { server, address } = await startInference({ ...deployed.environment, MILLRACE_DEPLOYMENTS_POLL_MS: "100" });
 const channel = openChannel(address);
 const deployments = createClient(DeploymentService, channel);
 const load = { address, path: modelInferPath, request: inferRequest("mlp", [1, 32]), perSecond, deadlineMs: 5000 };

@@ -6,11 +6,11 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials } from "@grpc/grpc-js";
 import { freePort } from "@millrace/backing";
 import { ModelStreamInferResponseSchema } from "@millrace/contracts/inference/grpc_service";
-import { startScript, startService } from "./child-server.ts";
+import { startScript } from "./child-server.ts";
 import { denseModel } from "./dense-model.ts";
 import { inferRequest, modelInferPath } from "./infer-request.ts";
+import { startInference } from "./inference-server.ts";
 import { type Load, type LoadResult, streamLoad, unaryLoad } from "./load-generator.ts";
-import { inferenceMain } from "./peers/millrace.ts";
 import { type Measured, median, record, round } from "./record.ts";
 import type { ServerProcess } from "./server-process.ts";
 
@@ -39,7 +39,7 @@ interface Variant {
   /** Least share of the echo. */
   readonly bar?: number;
   readonly server: ServerProcess;
-  readonly port: number;
+  readonly address: string;
   readonly path: string;
   readonly load: (load: Load) => Promise<LoadResult>;
   readonly ceiling: (load: Load) => Promise<LoadResult>;
@@ -60,14 +60,9 @@ export const measureCalls = async (command: string, runs: number, seconds: numbe
     return port;
   };
   const serve = async (environment: Readonly<Record<string, string>>) => {
-    const [port, metricsPort] = [await freePort(), await freePort()];
-    const server = await startService(inferenceMain, port, {
-      MILLRACE_METRICS_PORT: String(metricsPort),
-      MILLRACE_LOG_LEVEL: "warn",
-      ...environment,
-    });
+    const { server, ...rest } = await startInference(environment);
     started.push(server);
-    return { server, port, metricsPort };
+    return { server, ...rest };
   };
   try {
     const models = join(folder, "models");
@@ -123,6 +118,12 @@ const measure = async (
 ): Promise<Measured[]> => {
   const ceiling = { loads: [] as LoadResult[], cpuSeconds: 0 };
   const measured = variants.map((variant) => ({ variant, loads: [] as LoadResult[], cpuSeconds: 0 }));
+  // Code is compiled while it runs first: the server's as much as the echo's and the generator's.
+  const warmUp = { request, inFlight: 32, seconds, warmUpSeconds: 0, path: "" };
+  for (const { address, path, load, ceiling: echoLoad } of variants) {
+    await echoLoad({ ...warmUp, address });
+    await load({ ...warmUp, address, path });
+  }
   for (let index = 0; index < runs; index++) {
     const load = { request, inFlight: 32, seconds, warmUpSeconds: 1, address: "", path: "" };
     const echoBefore = echo.cpuSeconds();
@@ -130,9 +131,9 @@ const measure = async (
     if (first !== undefined) ceiling.loads.push(await first.ceiling(load));
     ceiling.cpuSeconds += echo.cpuSeconds() - echoBefore;
     for (const kept of measured) {
-      const { server, port, path, load: run, what } = kept.variant;
+      const { server, address, path, load: run, what } = kept.variant;
       const before = server.cpuSeconds();
-      const result = await run({ ...load, address: `127.0.0.1:${port}`, path });
+      const result = await run({ ...load, address, path });
       if (result.failures > 0) throw new Error(`${result.failures} calls failed: ${what}.`);
       kept.loads.push(result);
       kept.cpuSeconds += server.cpuSeconds() - before;

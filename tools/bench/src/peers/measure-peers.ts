@@ -111,12 +111,15 @@ const measureThroughput = async (
       echoes.push(echo);
       const ceiling: LoadResult[] = [];
       const load = { request, inFlight, seconds, warmUpSeconds: 1 };
-      for (let run = 0; run < runs; run++) {
-        ceiling.push(await unaryLoad({ ...load, address: `127.0.0.1:${echoPort}`, path: "/echo.Echo/Unary" }));
+      // The first turn compiles code, ours and the echo's, and does not count.
+      for (let run = -1; run < runs; run++) {
+        const echoed = await unaryLoad({ ...load, address: `127.0.0.1:${echoPort}`, path: "/echo.Echo/Unary" });
+        if (run >= 0) ceiling.push(echoed);
         for (const { peer, process, address, results } of running) {
           const before = process.cpuSeconds();
           const result = await unaryLoad({ ...load, address, path: modelInferPath });
           if (result.failures > 0) throw new Error(`${peer.name} failed ${result.failures} calls of ${name}.`);
+          if (run < 0) continue;
           const kept = results.get(name);
           kept?.loads.push(result);
           if (kept !== undefined) kept.cpuSeconds += process.cpuSeconds() - before;
