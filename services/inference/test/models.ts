@@ -76,3 +76,16 @@ export const lookUpModel = (): Uint8Array => {
   graph.output("y", graph.node("Gather", [table, x]), "FP32", ["rows", 1]);
   return graph.toBytes();
 };
+
+/** Three inputs and three outputs of different kinds: `sum = x + n`, `said = words`, `count = n + n`, each [rows, 1]. */
+export const severalModel = (): Uint8Array => {
+  const graph = new GraphBuilder("several");
+  const x = graph.input("x", "FP32", ["rows", 1]);
+  const n = graph.input("n", "INT64", ["rows", 1]);
+  const words = graph.input("words", "BYTES", ["rows", 1]);
+  const sum = graph.node("Add", [x, graph.node("Cast", [n], { attributes: { to: 1n } })]);
+  graph.output("sum", sum, "FP32", ["rows", 1]);
+  graph.output("said", graph.node("Identity", [words]), "BYTES", ["rows", 1]);
+  graph.output("count", graph.node("Add", [n, n]), "INT64", ["rows", 1]);
+  return graph.toBytes();
+};
