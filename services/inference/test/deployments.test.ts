@@ -1,47 +1,29 @@
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fromBinary, fromJson } from "@bufbuild/protobuf";
-import { PredictionSchema } from "@millrace/contracts/millrace/event/v1/event";
-import { FeatureStatus, ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import { fromJson } from "@bufbuild/protobuf";
+import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { DeploymentDeclarationSchema } from "@millrace/contracts/millrace/inference/v1/deployment";
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import type { PredictResponse } from "@millrace/contracts/millrace/inference/v1/prediction_service";
-import { type LogRecord, openEventLog } from "@millrace/event-log";
-import { type ModelStore, openModelStore } from "@millrace/model-package";
-import { decodeStrings } from "@millrace/tensor";
+import { generateSigningKey, signerFromPem } from "@millrace/model-package";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type DeployedService, startDeployedService } from "./deployed-service.ts";
 import { type FeatureServer, startFeatureServer } from "./feature-server.ts";
-import { flightPackage } from "./packages.ts";
-import { type RunningInference, startInference } from "./start-inference.ts";
+import { flightPackage, scalePackage } from "./packages.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "millrace-deployments-"));
-const declaration = join(folder, "deployments.yaml");
-let store: ModelStore;
+let deployed: DeployedService;
 let features: FeatureServer;
-let service: RunningInference;
 
 beforeAll(async () => {
-  store = await openModelStore(`oci:${join(folder, "models")}`);
   features = await startFeatureServer();
-  service = await startInference([
-    ...["--model-store-url", `oci:${join(folder, "models")}`, "--deployments-file", declaration],
-    ...["--deployments-poll-ms", "50", "--feature-serving-address", features.address],
-    ...["--event-log-url", `log:${join(folder, "log")}`, "--feature-timeout-ms", "400"],
-  ]);
+  deployed = await startDeployedService(["--feature-serving-address", features.address, "--tag-look-ms", "50"]);
 }, 60_000);
 
 afterAll(async () => {
   await features.close();
-  await store.close();
-  rmSync(folder, { recursive: true });
+  await deployed.close();
 });
-
-/** Puts a declaration where the service looks, at once as a ConfigMap does. */
-const declare = (yaml: string) => {
-  writeFileSync(`${declaration}.new`, yaml);
-  renameSync(`${declaration}.new`, declaration);
-};
 
 const deployment = (reference: string, version = 1, more = "") => `
 deployments:
@@ -50,20 +32,8 @@ deployments:
     ${more}
 `;
 
-const push = async (...content: Parameters<typeof flightPackage>) => {
-  const { digest } = await store.push("flight_delay", flightPackage(...content), ["candidate"]);
-  return `flight_delay@${digest}`;
-};
-
-/** Waits until a version of a package is in a state, and answers its status. */
-const awaitState = async (reference: string, state: State) => {
-  for await (const { deployments } of service.deployments.watchStatus({}, { timeoutMs: 20_000 })) {
-    const status = deployments.flatMap(({ versions }) => versions).findLast((version) => version.package === reference);
-    if (status?.state === state) return status;
-    if (status?.state === State.FAILED) throw new Error(status.message);
-  }
-  throw new Error("The watch ended.");
-};
+const push = (...content: Parameters<typeof flightPackage>) =>
+  deployed.push("flight_delay", flightPackage(...content), ["candidate"]);
 
 const strings = (name: string, values: string[]) => ({
   name,
@@ -74,7 +44,7 @@ const doubles = (name: string, values: number[]) => ({
   values: { values: { case: "doubles" as const, value: { values } } },
 });
 const predict = (airports: string[], more: object = {}) =>
-  service.predictions.predict({
+  deployed.service.predictions.predict({
     model: "flight_delay",
     entities: [strings("airport", airports)],
     request: [
@@ -91,11 +61,11 @@ const scores = ({ outputs }: PredictResponse) => [
 
 describe("a deployment", () => {
   test("loads by tag, records the digest that the tag had, checks the golden examples, and serves", async () => {
-    const { digest } = await store.push("flight_delay", flightPackage(1), ["candidate"]);
-    declare(deployment("flight_delay:candidate"));
-    const status = await awaitState("flight_delay:candidate", State.READY);
+    const { digest } = await deployed.store.push("flight_delay", flightPackage(1), ["candidate"]);
+    deployed.declare(deployment("flight_delay:candidate"));
+    const status = await deployed.awaitState("flight_delay:candidate", State.READY);
     expect(status).toMatchObject({ digest, version: 1n, goldenExamples: 1, weight: 1, instances: 1 });
-    expect((await service.oip.modelMetadata({ name: "flight_delay" })).properties).toMatchObject({
+    expect((await deployed.service.oip.modelMetadata({ name: "flight_delay" })).properties).toMatchObject({
       package_digest: digest,
       package_repository: "flight_delay",
     });
@@ -115,8 +85,8 @@ describe("a deployment", () => {
     const callers = Array.from({ length: 6 }, call);
     for (const version of [2, 3]) {
       const reference = await push(version);
-      declare(deployment(reference, version));
-      await awaitState(reference, State.READY);
+      deployed.declare(deployment(reference, version));
+      await deployed.awaitState(reference, State.READY);
     }
     stop = true;
     await Promise.all(callers);
@@ -127,8 +97,8 @@ describe("a deployment", () => {
   describe("never serves, and leaves the one before in force,", () => {
     test("when its golden examples come out differently", async () => {
       const reference = await push(4, { golden: 99 });
-      declare(deployment(reference, 4));
-      const status = await awaitState(reference, State.FAILED);
+      deployed.declare(deployment(reference, 4));
+      const status = await deployed.awaitState(reference, State.FAILED);
       expect(status).toMatchObject({
         reason: "GOLDEN_MISMATCH",
         message: expect.stringMatching(/score\[0\]: expected 99/),
@@ -138,8 +108,8 @@ describe("a deployment", () => {
 
     test("when a blob of its package is corrupt", async () => {
       const reference = await push(5);
-      const blobs = readdirSync(join(folder, "models"), { recursive: true, withFileTypes: true }).filter((entry) =>
-        entry.isFile(),
+      const blobs = readdirSync(join(deployed.folder, "models"), { recursive: true, withFileTypes: true }).filter(
+        (entry) => entry.isFile(),
       );
       const model = Buffer.from(flightPackage(5).model);
       const path = blobs
@@ -150,17 +120,17 @@ describe("a deployment", () => {
       bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
       rmSync(path);
       writeFileSync(path, bytes);
-      declare(deployment(reference, 5));
-      expect(await awaitState(reference, State.FAILED)).toMatchObject({ reason: "PACKAGE_CORRUPT" });
+      deployed.declare(deployment(reference, 5));
+      expect(await deployed.awaitState(reference, State.FAILED)).toMatchObject({ reason: "PACKAGE_CORRUPT" });
       expect((await predict(["ATL"])).modelVersion).toBe("3");
     }, 30_000);
 
     test("when feature-serving has one of its features with another type: the feature is named", async () => {
       const reference = await push(6, { delayType: ValueType.STRING });
-      declare(deployment(reference, 6));
-      const status = await awaitState(reference, State.FAILED);
+      deployed.declare(deployment(reference, 6));
+      const status = await deployed.awaitState(reference, State.FAILED);
       expect(status).toMatchObject({ reason: "SCHEMA_MISMATCH", message: expect.stringMatching(/airport__delay/) });
-      const { findings } = await service.deployments.validate({
+      const { findings } = await deployed.service.deployments.validate({
         declaration: fromJson(DeploymentDeclarationSchema, {
           deployments: [{ model: "flight_delay", versions: [{ version: 6, package: reference }] }],
         }),
@@ -170,8 +140,8 @@ describe("a deployment", () => {
 
     test("when its package is not there", async () => {
       const reference = `flight_delay@sha256:${"0".repeat(64)}`;
-      declare(deployment(reference, 7));
-      expect(await awaitState(reference, State.FAILED)).toMatchObject({ reason: "PACKAGE_UNKNOWN" });
+      deployed.declare(deployment(reference, 7));
+      expect(await deployed.awaitState(reference, State.FAILED)).toMatchObject({ reason: "PACKAGE_UNKNOWN" });
       expect((await predict(["ATL"])).modelVersion).toBe("3");
     }, 30_000);
   });
@@ -190,9 +160,9 @@ describe("a deployment", () => {
       /max_queue_delay: expected a duration/,
     ],
   ])("whose declaration %s is refused with its field, and changes nothing", async (_, yaml, message) => {
-    const seen = service.log.length;
-    declare(yaml);
-    const refused = () => service.log.slice(seen).find(({ msg }) => /is refused/.test(String(msg)));
+    const seen = deployed.service.log.length;
+    deployed.declare(yaml);
+    const refused = () => deployed.service.log.slice(seen).find(({ msg }) => /is refused/.test(String(msg)));
     while (refused() === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(JSON.stringify(refused())).toMatch(message);
     expect((await predict(["ATL"])).modelVersion).toBe("3");
@@ -201,168 +171,112 @@ describe("a deployment", () => {
 
 describe("a package that is not there yet", () => {
   test("is served when it has been pushed", async () => {
-    declare(`
+    deployed.declare(`
 deployments:
   - {model: flight_delay, versions: [{version: 3, package: "flight_delay:candidate"}]}
   - {model: later, versions: [{version: 1, package: "later:candidate"}]}
 `);
-    expect(await awaitState("later:candidate", State.FAILED)).toMatchObject({ reason: "PACKAGE_UNKNOWN" });
-    await store.push("later", flightPackage(2), ["candidate"]);
-    for await (const { deployments } of service.deployments.watchStatus({ model: "later" }, { timeoutMs: 20_000 })) {
+    expect(await deployed.awaitState("later:candidate", State.FAILED)).toMatchObject({ reason: "PACKAGE_UNKNOWN" });
+    await deployed.store.push("later", flightPackage(2), ["candidate"]);
+    for await (const { deployments } of deployed.service.deployments.watchStatus(
+      { model: "later" },
+      { timeoutMs: 20_000 },
+    )) {
       if (deployments[0]?.versions.at(-1)?.state === State.READY) break;
     }
-    expect((await service.oip.modelReady({ name: "later" })).ready).toBe(true);
+    expect((await deployed.service.oip.modelReady({ name: "later" })).ready).toBe(true);
   }, 30_000);
 });
 
-describe("Predict", () => {
-  beforeAll(async () => {
-    const reference = await push(3);
-    declare(deployment(reference, 8));
-    await awaitState(reference, State.READY);
-  }, 30_000);
-
-  test("fills the graph from features and request, a null as NaN or the empty string, and says what was served", async () => {
-    const answer = await predict(["ATL", "", "JFK"], { withFeatures: true });
-    expect(scores(answer)).toEqual([90, 1, 92]);
-    expect(decodeStrings("airport", answer.outputs[1]?.data ?? new Uint8Array(), 3)).toEqual(["ATL", "", "JFK"]);
-    expect(answer.predictionIds).toHaveLength(3);
-    expect(new Set(answer.predictionIds).size).toBe(3);
-    expect(answer.featuresAsOf).toBe("as-of-1");
-    const [delay] = answer.features;
-    expect([...(delay?.statuses ?? [])]).toEqual([
-      FeatureStatus.PRESENT,
-      FeatureStatus.NOT_FOUND,
-      FeatureStatus.PRESENT,
+describe("a tag that moves", () => {
+  test("is told in the log and the status, loads nothing, and is forgotten when it comes back", async () => {
+    const first = await deployed.push("scale", scalePackage(1), ["live"]);
+    deployed.declare('deployments: [{model: scale, versions: [{version: 1, package: "scale:live"}]}]');
+    await deployed.awaitState("scale:live", State.READY);
+    const second = await deployed.push("scale", scalePackage(2), ["live"]);
+    const moved = await deployed.awaitStatus(({ deployments }) =>
+      /has moved/.test(deployments[0]?.versions[0]?.message ?? ""),
+    );
+    expect(moved.deployments[0]?.versions).toMatchObject([
+      { state: State.READY, digest: first.split("@")[1], message: expect.stringContaining(second.split("@")[1] ?? "") },
     ]);
-    expect(delay?.eventTimesUs).toEqual([1_000_000n, 0n, 1_000_000n]);
-    expect(delay?.values?.values).toMatchObject({ case: "doubles", value: { values: [30, 0, 30] } });
-  });
-
-  test("reads the features of all rows in one call, at the times that were asked for", async () => {
-    const before = features.requests.length;
-    const airports = Array.from({ length: 300 }, (_, row) => "A".repeat(row % 7));
-    const answer = await predict(airports, { atUs: airports.map((_, row) => BigInt(row)) });
-    expect(scores(answer)).toEqual(airports.map((name, row) => name.length * 30 + row));
-    expect(features.requests.length).toBe(before + 1);
-    expect(features.requests.at(-1)).toMatchObject({
-      selection: { value: "flights" },
-      atUs: airports.map((_, row) => BigInt(row)),
-    });
-  });
-
-  test.each([
-    [
-      "ids that are not one a row",
-      { predictionIds: ["a"] },
-      /prediction_ids: expected none, or one a row \(2\), got 1/,
-    ],
-    ["an id twice", { predictionIds: ["a", "a"] }, /prediction_ids\[1\]/],
-    [
-      "columns of different lengths",
-      { request: [doubles("distance", [1])] },
-      /request\[0\].values: expected 2 rows, as airport has, got 1/,
-    ],
-    ["times that are not one a row", { atUs: [1n, 2n, 3n] }, /at_us: expected none, one, or one a row \(2\), got 3/],
-    ["no columns", { entities: [], request: [] }, /entities: expected one column/],
-  ])("refuses %s", async (_, more, message) => {
-    await expect(predict(["ATL", "JFK"], more)).rejects.toMatchObject({
-      code: "INVALID_ARGUMENT",
-      message: expect.stringMatching(message),
-    });
-  });
-
-  test("passes on what feature-serving refuses, with its reason", async () => {
-    await expect(predict(["ATL"], { entities: [strings("airline", ["AA"])] })).rejects.toMatchObject({
-      code: "INVALID_ARGUMENT",
-      reason: "COLUMN_INVALID",
-    });
-  });
-
-  test("fails within the features' share of the deadline when feature-serving hangs, and at once when it goes on", async () => {
-    features.before = () => new Promise((resolve) => setTimeout(resolve, 3000));
-    const failures: unknown[] = [];
-    for (let call = 0; call < 8; call++) failures.push(await predict(["ATL"], {}).catch((error: unknown) => error));
-    for (const failure of failures)
-      expect(failure).toMatchObject({ code: "UNAVAILABLE", reason: "FEATURES_UNAVAILABLE" });
-    expect(failures.at(-1)).toMatchObject({ message: expect.stringMatching(/has not answered for a while/) });
-    features.before = async () => {};
-    for (;;) {
-      const answer = await predict(["ATL"]).catch(() => undefined);
-      if (answer !== undefined) break;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }, 30_000);
-
-  test("refuses rows without a feature where the deployment says so", async () => {
-    const reference = await push(3.5);
-    declare(deployment(reference, 9, "features: {onMissing: REFUSE}"));
-    await awaitState(reference, State.READY);
-    await expect(predict(["ATL", ""])).rejects.toMatchObject({
-      code: "FAILED_PRECONDITION",
-      message: expect.stringMatching(/airport__delay\[1\]: expected a value, got NOT_FOUND/),
-    });
+    const line = { model: "scale", version: "1", to: second.split("@")[1] };
+    expect(deployed.service.log).toContainEqual(expect.objectContaining(line));
+    await deployed.store.tag("scale", first.slice("scale@".length), "live");
+    await deployed.awaitStatus(({ deployments }) => deployments[0]?.versions[0]?.message === "");
   }, 30_000);
 });
 
-describe("the prediction log", () => {
-  test("has each prediction as a CloudEvent under its id, also what was only buffered when the service stopped", async () => {
-    const reference = await push(10);
-    declare(deployment(reference, 10, "predictionLog: {acknowledge: BEFORE_RESPONSE}"));
-    await awaitState(reference, State.READY);
-    await predict(["ATL"], { predictionIds: ["durable"], atUs: [1_500_000n] });
-    const other = await push(11);
-    declare(deployment(other, 11));
-    await awaitState(other, State.READY);
-    await predict(["JFK", ""], { predictionIds: ["first", "second"] });
-    expect(await service.stop()).toBe(0);
+describe("a deployment that demands a signature", () => {
+  const signed = (reference: string, version: number) => `
+deployments:
+  - model: scale
+    versions: [{version: ${version}, package: "${reference}"}]
+    signature: {trustedKeys: [keys/release.pem]}
+`;
+  const keyFile = () => join(deployed.folder, "keys/release.pem");
+  const key = generateSigningKey();
 
-    const log = await openEventLog(`log:${join(folder, "log")}`);
-    const records: LogRecord[] = [];
-    for (const { partition } of await log.bounds("predictions")) {
-      for await (const batch of log.read("predictions", { partition, offset: 0n })) records.push(...batch.records);
+  test("serves a package when a trusted key has signed it, and tells which", async () => {
+    const reference = await deployed.push("scale", scalePackage(7));
+    deployed.declare(signed(reference, 7));
+    expect(await deployed.awaitState(reference, State.FAILED)).toMatchObject({
+      reason: "SIGNATURE_INVALID",
+      message: "The trusted key keys/release.pem cannot be read: there is no such file.",
+    });
+    mkdirSync(join(deployed.folder, "keys"));
+    writeFileSync(keyFile(), key.publicKeyPem);
+    await deployed.awaitStatus(({ deployments }) =>
+      (deployments[0]?.versions ?? []).some(({ message }) => /it has no signature/.test(message)),
+    );
+    await deployed.store.sign(reference, signerFromPem(key.privateKeyPem));
+    for (;;) {
+      const status = await deployed.awaitStatus(() => true);
+      const version = status.deployments[0]?.versions.findLast(({ package: name }) => name === reference);
+      if (version?.state === State.READY) {
+        expect(version.signedBy).toBe("keys/release.pem");
+        break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    await log.close();
-    const byKey = new Map(records.map((record) => [new TextDecoder().decode(record.key), record]));
-    const durable = byKey.get("durable");
-    expect(durable?.headers).toMatchObject({
-      ce_specversion: "1.0",
-      ce_id: "durable",
-      ce_type: "io.millrace.prediction.v1",
-      "content-type": "application/protobuf",
+    const { findings } = await deployed.service.deployments.validate({
+      declaration: fromJson(DeploymentDeclarationSchema, {
+        deployments: [
+          {
+            model: "scale",
+            versions: [{ version: 8, package: await deployed.push("scale", scalePackage(8)) }],
+            signature: { trustedKeys: ["keys/release.pem"] },
+          },
+        ],
+      }),
     });
-    const prediction = fromBinary(PredictionSchema, durable?.value ?? new Uint8Array());
-    expect(prediction).toMatchObject({
-      id: "durable",
-      model: "flight_delay",
-      modelVersion: "10",
-      packageDigest: reference.split("@")[1],
-      packageRepository: "flight_delay",
-      eventTime: { seconds: 1n, nanos: 500_000_000 },
-      entityKeys: { airport: { value: { case: "string", value: "ATL" } } },
-      features: [
-        {
-          name: "airport__delay",
-          value: { value: { case: "double", value: 30 } },
-          status: FeatureStatus.PRESENT,
-          eventTime: { seconds: 1n },
-        },
-        { name: "airport__name", value: { value: { case: "string", value: "ATL" } } },
-        { name: "distance", value: { value: { case: "double", value: 0 } } },
-      ],
-      outputs: [
-        { name: "score", values: [300] },
-        { name: "airport", strings: ["ATL"] },
-      ],
-      featureService: "flights",
-      featureServiceVersion: "v1",
-      featuresAsOf: "as-of-1",
-    });
-    expect(prediction.traceId).toMatch(/^[0-9a-f]{32}$/);
-    const second = fromBinary(PredictionSchema, byKey.get("second")?.value ?? new Uint8Array());
-    const [delay] = second.features;
-    expect(delay?.status).toBe(FeatureStatus.NOT_FOUND);
-    expect([delay?.value, delay?.eventTime]).toEqual([undefined, undefined]);
-    expect(byKey.has("first")).toBe(true);
+    expect(findings).toMatchObject([
+      {
+        field: "deployments[0].versions[0].package",
+        reason: "SIGNATURE_INVALID",
+        message: expect.stringMatching(/has no signature/),
+      },
+    ]);
   }, 60_000);
+
+  test("does not load what was signed by a key that is no longer trusted, and what serves stays", async () => {
+    const reference = await deployed.push("scale", scalePackage(9));
+    await deployed.store.sign(reference, signerFromPem(key.privateKeyPem));
+    writeFileSync(keyFile(), generateSigningKey().publicKeyPem);
+    deployed.declare(signed(reference, 9));
+    expect(await deployed.awaitState(reference, State.FAILED)).toMatchObject({ reason: "SIGNATURE_INVALID" });
+    expect((await deployed.service.oip.modelMetadata({ name: "scale" })).versions).toEqual(["7"]);
+  }, 30_000);
+
+  test("reads no key through a link that leads out of the declaration's folder", async () => {
+    const reference = await deployed.push("scale", scalePackage(10));
+    const outside = mkdtempSync(join(tmpdir(), "millrace-key-"));
+    writeFileSync(join(outside, "k.pem"), key.publicKeyPem);
+    rmSync(keyFile());
+    symlinkSync(join(outside, "k.pem"), keyFile());
+    deployed.declare(signed(reference, 10));
+    const status = await deployed.awaitState(reference, State.FAILED);
+    expect(status.message).toMatch(/it lies outside of the declaration's folder/);
+    rmSync(outside, { recursive: true });
+  }, 30_000);
 });

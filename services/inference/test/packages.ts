@@ -4,6 +4,7 @@ import { GoldenSchema, ModelPackageSchema } from "@millrace/contracts/millrace/m
 import type { PackageContent } from "@millrace/model-package";
 import { GraphBuilder } from "@millrace/onnx";
 import { bytesOf, encodeStrings } from "@millrace/tensor";
+import { scaleModel } from "./models.ts";
 
 /**
  * A package whose graph answers `score = factor * delay + distance`, where a null delay counts as 0, and `name` as it
@@ -61,6 +62,29 @@ export const flightPackage = (
           ],
         },
       ],
+    }),
+  };
+};
+
+/** A package whose graph answers `y = factor * x`, FP32 [rows, 1]: a version can be told by its factor. */
+export const scalePackage = (factor: number, model = scaleModel(factor), golden = factor): PackageContent => {
+  const example = (name: string, value: number) => ({
+    name,
+    datatype: "FP32",
+    shape: [1n, 1n],
+    data: bytesOf(Float32Array.of(value)),
+  });
+  const spec = (name: string) => ({ name, datatype: "FP32", shape: [-1n, 1n], batched: true });
+  return {
+    manifest: create(ModelPackageSchema, {
+      name: "scale",
+      signature: { inputs: [spec("x")], outputs: [spec("y")] },
+    }),
+    model,
+    golden: create(GoldenSchema, {
+      absoluteTolerance: 1e-5,
+      relativeTolerance: 1e-5,
+      examples: [{ inputs: [example("x", 1)], outputs: [example("y", golden)] }],
     }),
   };
 };

@@ -1,0 +1,294 @@
+import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type DeployedService, startDeployedService } from "./deployed-service.ts";
+import { identityModel, scaleModel } from "./models.ts";
+import { scalePackage } from "./packages.ts";
+import { floatRequest, floats } from "./tensors.ts";
+
+let deployed: DeployedService;
+/** References by factor. */
+const packages = new Map<number, string>();
+
+beforeAll(async () => {
+  deployed = await startDeployedService();
+  for (const factor of [1, 2, 3, 4]) packages.set(factor, await deployed.push("scale", scalePackage(factor)));
+}, 60_000);
+
+afterAll(() => deployed.close());
+
+/** Declares versions whose packages answer with the version's number. */
+const declare = (versions: readonly string[], more = "") =>
+  deployed.declare(`
+deployments:
+  - model: scale
+    versions:
+${versions.map((version) => `      - {${version.replace(/^(\d+)/, (text) => `version: ${text}, package: "${packages.get(Number(text))}"`)}}`).join("\n")}
+    ${more}
+`);
+
+/** Waits until the newest declaration is in force for the model, and answers its status. */
+const inForce = async (isThere: (shares: Record<string, number>) => boolean = () => true) => {
+  const { deployments } = await deployed.awaitStatus(({ deployments, declaration }) => {
+    const [scale] = deployments;
+    if (scale === undefined || scale.declarationHash !== declaration?.hash || scale.pendingHash !== "") return false;
+    return isThere(sharesOf(scale.versions));
+  });
+  return deployments[0]?.versions.filter(({ state }) => state !== State.UNLOADED) ?? [];
+};
+const sharesOf = (versions: readonly { readonly version: bigint; readonly state: State; readonly weight: number }[]) =>
+  Object.fromEntries(
+    versions.filter(({ state }) => state === State.READY).map(({ version, weight }) => [String(version), weight]),
+  );
+
+/** The version that answers, by its answer and by its name. */
+const ask = async (headers: Readonly<Record<string, string>> = {}, more: object = {}) => {
+  const answer = await deployed.service.oip.modelInfer(
+    { ...floatRequest("scale", [1], [1, 1]), ...more },
+    { metadata: headers },
+  );
+  expect(floats(answer)).toEqual([Number(answer.modelVersion)]);
+  return Number(answer.modelVersion);
+};
+async function* stream<T>(requests: readonly T[]): AsyncIterable<T> {
+  yield* requests;
+}
+const countVersions = async (calls: number, call: (index: number) => Promise<number>) => {
+  const counts: Record<number, number> = {};
+  for (const version of await Promise.all(Array.from({ length: calls }, (_, index) => call(index)))) {
+    counts[version] = (counts[version] ?? 0) + 1;
+  }
+  return counts;
+};
+const metric = async (line: RegExp) => {
+  const text = await (await fetch(deployed.service.metricsUrl)).text();
+  return Number(line.exec(text)?.[1] ?? 0);
+};
+
+describe("several versions behind a name", () => {
+  test("share the calls by weight, and each answers calls that name it", async () => {
+    declare(["1, weight: 90", "2, weight: 10", "3, weight: 0"]);
+    const versions = await inForce();
+    expect(sharesOf(versions)).toEqual({ 1: 0.9, 2: 0.1, 3: 0 });
+    const counts = await countVersions(1000, () => ask());
+    // The binomial's tail beyond these is below one in a thousand million.
+    expect(counts[2]).toBeGreaterThan(40);
+    expect(counts[2]).toBeLessThan(170);
+    expect((counts[1] ?? 0) + (counts[2] ?? 0)).toBe(1000);
+    for (const version of [1, 2, 3]) expect(await ask({}, { modelVersion: String(version) })).toBe(version);
+  }, 30_000);
+
+  test("change their weights, headers, sticky key, shadows and policies without a load", async () => {
+    const before = await inForce();
+    const loads = deployed.service.log.filter(({ msg }) => /Serves scale version/.test(String(msg))).length;
+    declare(
+      ["1, weight: 0", "2, weight: 100, header: 'X-Two: yes'", "3, shadow: true"],
+      "limits: {maxMessageBytes: 60}",
+    );
+    const after = await inForce((shares) => shares[2] === 1);
+    expect(sharesOf(after)).toEqual({ 1: 0, 2: 1, 3: 0 });
+    expect(after.map(({ since, digest }) => [since, digest])).toEqual(
+      before.map(({ since, digest }) => [since, digest]),
+    );
+    expect(after.map(({ shadow, header }) => [shadow, header])).toEqual([
+      [false, ""],
+      [false, "x-two: yes"],
+      [true, ""],
+    ]);
+    expect(deployed.service.log.filter(({ msg }) => /Serves scale version/.test(String(msg))).length).toBe(loads);
+    await expect(ask({}, { id: "x".repeat(100) })).rejects.toMatchObject({ reason: "TOO_LARGE" });
+  }, 30_000);
+
+  test("answer the calls that carry their header, in any case of its name", async () => {
+    declare(["1", "2, header: 'x-canary: yes'", "3, header: X-Next"]);
+    await inForce((shares) => shares[1] === 1);
+    expect(await countVersions(20, () => ask())).toEqual({ 1: 20 });
+    expect(await countVersions(20, () => ask({ "x-canary": "no" }))).toEqual({ 1: 20 });
+    expect(await countVersions(20, () => ask({ "X-Canary": "yes" }))).toEqual({ 2: 20 });
+    expect(await ask({ "x-next": "anything" })).toBe(3);
+  }, 30_000);
+
+  test("keep the calls of a key on one version, also over streams, and move only keys of the version that loses", async () => {
+    const users = Array.from({ length: 60 }, (_, index) => `user ${index}`);
+    declare(["1, weight: 50", "2, weight: 50"], "sticky: {header: X-User}");
+    await inForce((shares) => shares[2] === 0.5);
+    const first = await Promise.all(users.map((user) => ask({ "x-user": user })));
+    expect(await Promise.all(users.map((user) => ask({ "x-user": user })))).toEqual(first);
+    expect(new Set(first)).toEqual(new Set([1, 2]));
+    declare(["1, weight: 20", "2, weight: 80"], "sticky: {parameter: user}");
+    await inForce((shares) => shares[2] === 0.8);
+    const parameters = (user: string) => ({ user: { parameterChoice: { case: "stringParam", value: user } as const } });
+    const later = await Promise.all(users.map((user) => ask({}, { parameters: parameters(user) })));
+    for (const [index, version] of first.entries()) if (version === 2) expect(later[index]).toBe(2);
+    const requests = users.map((user) => ({ ...floatRequest("scale", [1], [1, 1]), parameters: parameters(user) }));
+    const streamed: number[] = [];
+    for await (const { inferResponse } of deployed.service.oip.modelStreamInfer(stream(requests))) {
+      streamed.push(Number(inferResponse?.modelVersion));
+    }
+    expect(streamed).toEqual(later);
+  }, 30_000);
+});
+
+describe("a new version", () => {
+  test("that fails its golden examples never serves: its weight falls to the others, and the status says why", async () => {
+    packages.set(9, await deployed.push("scale", scalePackage(9, scaleModel(9), 99)));
+    declare(["1, weight: 50", "2, weight: 30", "9, weight: 20"]);
+    const versions = await inForce((shares) => shares[1] === 0.625);
+    expect(sharesOf(versions)).toEqual({ 1: 0.625, 2: 0.375 });
+    expect(versions.find(({ version }) => version === 9n)).toMatchObject({
+      state: State.FAILED,
+      reason: "GOLDEN_MISMATCH",
+      weight: 0,
+    });
+    await expect(ask({}, { modelVersion: "9" })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  }, 30_000);
+
+  test("that alone has weight and fails leaves the declaration before in force, and the status says so", async () => {
+    const before = await inForce();
+    declare(["1, weight: 0", "9, weight: 100"]);
+    const { deployments } = await deployed.awaitStatus(
+      ({ deployments, declaration }) =>
+        deployments[0]?.pendingHash === declaration?.hash && /None of the versions/.test(deployments[0]?.message ?? ""),
+    );
+    expect(deployments[0]?.declarationHash).not.toBe(deployments[0]?.pendingHash);
+    expect(sharesOf(deployments[0]?.versions ?? [])).toEqual(sharesOf(before));
+  }, 30_000);
+
+  test("of other tensors shares no traffic with the one that has more, and may be named by callers", async () => {
+    packages.set(5, await deployed.push("other", { ...scalePackage(5, identityModel("FP64", 3)), golden: undefined }));
+    declare(["1, weight: 90", "5, weight: 10"]);
+    const versions = await inForce((shares) => shares[1] === 1);
+    expect(versions.find(({ version }) => version === 5n)).toMatchObject({
+      state: State.FAILED,
+      reason: "MODEL_INVALID",
+      message: expect.stringMatching(/its input x is FP64 \[-1, 3\], the other's FP32 \[-1, 1\]/),
+    });
+    declare(["1, weight: 90", "5, weight: 0"]);
+    await inForce((shares) => shares[5] === 0 && shares[1] === 1);
+    expect((await deployed.service.oip.modelMetadata({ name: "scale", version: "5" })).inputs[0]?.datatype).toBe(
+      "FP64",
+    );
+  }, 30_000);
+
+  test("that is left out drains, and its number can come back with another package", async () => {
+    declare(["1"]);
+    await inForce((shares) => Object.keys(shares).join() === "1");
+    await expect(ask({}, { modelVersion: "5" })).rejects.toMatchObject({
+      code: expect.stringMatching(/^(NOT_FOUND|UNAVAILABLE)$/),
+    });
+    packages.set(5, await deployed.push("scale", scalePackage(5)));
+    declare(["5"]);
+    await inForce((shares) => shares[5] === 1);
+    expect(await ask()).toBe(5);
+  }, 30_000);
+});
+
+describe("a shadow", () => {
+  const outcomes = async (outcome: string) =>
+    await metric(
+      new RegExp(
+        `millrace_shadow_compared_total\\{model="scale",version="1",shadow="4",outcome="${outcome}"\\} (\\d+)`,
+      ),
+    );
+
+  test("gets a copy of each answered call, over a stream as well, and is compared with the answer", async () => {
+    declare(["1", "4, shadow: true"]);
+    await inForce((shares) => shares[4] === 0);
+    expect(await countVersions(40, () => ask())).toEqual({ 1: 40 });
+    const requests = Array.from({ length: 10 }, () => floatRequest("scale", [0], [1, 1]));
+    for await (const { errorMessage } of deployed.service.oip.modelStreamInfer(stream(requests)))
+      expect(errorMessage).toBe("");
+    while ((await outcomes("DIFFERENT")) + (await outcomes("EQUAL")) + (await outcomes("DROPPED")) < 50) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    // Four times zero is zero: those of the stream are equal.
+    expect([await outcomes("DIFFERENT"), await outcomes("EQUAL"), await outcomes("FAILED")]).toEqual([40, 10, 0]);
+    const bucket = (bound: string) =>
+      metric(
+        new RegExp(
+          `millrace_shadow_largest_difference_bucket\\{le="${bound}",model="scale",version="1",shadow="4",output="y"\\} (\\d+)`,
+        ),
+      );
+    expect([await bucket("0.000001"), await bucket("1"), await bucket("10")]).toEqual([10, 10, 50]);
+  }, 30_000);
+});
+
+describe("a declaration", () => {
+  test.each([
+    [
+      "a version twice",
+      ["1, weight: 1", "1, weight: 2"],
+      "",
+      /versions\[1\].version: expected a version that no other/,
+    ],
+    ["a shadow with weight", ["1", "2, shadow: true, weight: 3"], "", /versions\[1\].weight: expected 0/],
+    ["shadows alone", ["1, shadow: true"], "", /versions: expected a version that answers calls without a header/],
+    [
+      "a header twice",
+      ["1", "2, header: a", "3, header: A"],
+      "",
+      /versions\[2\].header: expected a header that version 2/,
+    ],
+    ["a malformed header", ["1", "2, header: 'a b'"], "", /versions\[1\].header: expected the name/],
+    ["no key that is sticky", ["1"], "sticky: {}", /sticky: expected header, parameter or entity/],
+    ["a key out of its folder", ["1"], "signature: {trustedKeys: [../k.pem]}", /trusted_keys\[0\]: expected a file in/],
+    ["no keys to trust", ["1"], "signature: {}", /signature.trusted_keys: expected/],
+    ["a share beyond 32 bits", ["1, weight: -1"], "", /weight/],
+  ])(
+    "with %s is refused, and the status says so",
+    async (_, versions, more, message) => {
+      const before = await deployed.awaitStatus(() => true);
+      declare(versions, more);
+      const { declaration, deployments } = await deployed.awaitStatus(
+        ({ declaration }) => declaration?.hash !== before.declaration?.hash && declaration?.message !== "",
+      );
+      expect(declaration?.message).toMatch(message);
+      expect(declaration?.findings[0]).toMatchObject({ reason: "DECLARATION_INVALID" });
+      expect(deployments[0]?.declarationHash).toBe(before.deployments[0]?.declarationHash);
+    },
+    30_000,
+  );
+});
+
+test("calls do not fail while five new versions are declared, one after the other and two at once", async () => {
+  let stop = false;
+  const seen = new Set<number>();
+  const callers = Array.from({ length: 8 }, async () => {
+    while (!stop) seen.add(await ask());
+  });
+  for (const version of [11, 12, 13, 14, 15]) {
+    packages.set(version, await deployed.push("scale", scalePackage(version)));
+  }
+  for (const versions of [["11"], ["12"], ["12, weight: 1", "13, weight: 9"], ["14"], ["15"]]) {
+    declare(versions);
+    // The one before the last is not waited for: a newer declaration takes its place while it loads.
+    if (versions[0] !== "14") await inForce((shares) => Object.keys(shares).length >= versions.length);
+  }
+  await inForce((shares) => shares[15] === 1);
+  expect(await ask()).toBe(15);
+  stop = true;
+  await Promise.all(callers);
+  for (const version of [11, 12, 13, 15]) expect(seen).toContain(version);
+}, 60_000);
+
+test("a process that is killed under load serves the same versions with the same split when it is back", async () => {
+  const users = Array.from({ length: 200 }, (_, index) => `user ${index}`);
+  declare(["1, weight: 90", "2, weight: 10"], "sticky: {header: x-user}");
+  await inForce((shares) => shares[2] === 0.1);
+  const before = await Promise.all(users.map((user) => ask({ "x-user": user })));
+  const { deployments } = await deployed.awaitStatus(() => true);
+  const served = (versions: typeof deployments) =>
+    versions.flatMap(({ versions }) =>
+      versions
+        .filter(({ state }) => state === State.READY)
+        .map(({ version, digest, weight }) => [version, digest, weight]),
+    );
+  const load = Array.from({ length: 8 }, async () => {
+    for (;;) await ask();
+  });
+  const ended = Promise.allSettled(load);
+  await deployed.killAndRestart();
+  await ended;
+  await inForce((shares) => shares[2] === 0.1);
+  expect(served((await deployed.awaitStatus(() => true)).deployments)).toEqual(served(deployments));
+  expect(await Promise.all(users.map((user) => ask({ "x-user": user })))).toEqual(before);
+}, 60_000);
