@@ -11,7 +11,7 @@ export interface JsonObject {
 export type JsonValue = null | boolean | number | bigint | string | readonly JsonValue[] | JsonObject;
 
 /** An integer of so many digits that a double may not hold it. In a string it costs time and does no harm. */
-const longInteger = /[[,:\s-]\d{16,}(?=[\s,\]}])/;
+const longInteger = /(?:^|[[,:\s-])\d{16,}(?=[\s,\]}]|$)/;
 
 /**
  * Reads a JSON text. Beside the standard's, the protocol's clients write `NaN`, `Infinity` and `-Infinity` where a number
