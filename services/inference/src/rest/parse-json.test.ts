@@ -76,7 +76,7 @@ describe("JSON", () => {
 const normal = (value: unknown): unknown => {
   // A double that is written in so many digits is an integer of them.
   if (typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 1e20) {
-    return BigInt(value);
+    return BigInt(String(value));
   }
   if (Object.is(value, -0)) return 0;
   if (Array.isArray(value)) return value.map(normal);
