@@ -6,6 +6,7 @@ import { openModelStore } from "../src/open-model-store.ts";
 import { samplePackage } from "../src/sample-package.fixture.ts";
 import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
 import { type DockerRegistry, freePort, skipWithoutRegistry, startDockerRegistry } from "./docker-registry.ts";
+import { type FrontCall, startRegistryFront } from "./registry-front.ts";
 
 const mebibyte = 1024 ** 2;
 
@@ -49,6 +50,34 @@ describe.skipIf(skipWithoutRegistry)("a registry behind a network that breaks", 
     await store.push("small", samplePackage(), ["latest"]);
     expect(proxy.cuts).toBe(1);
     await store.pull("small:latest", ["model", "baseline", "golden", "card"]);
+  });
+});
+
+describe.skipIf(skipWithoutRegistry)("a registry that does not see a blob that it has", () => {
+  const unknownBlob = () =>
+    Response.json({ errors: [{ code: "DIGEST_INVALID" }, { code: "MANIFEST_BLOB_UNKNOWN" }] }, { status: 400 });
+  const isManifest = ({ method, url }: FrontCall) => method === "PUT" && url.includes("/manifests/");
+
+  test("takes the manifest a moment later, and is asked a few times only", async () => {
+    const registry = await startDockerRegistry();
+    let blind = 2;
+    const front = await startRegistryFront(registry.host, async (call) =>
+      isManifest(call) && blind-- > 0 ? unknownBlob() : undefined,
+    );
+    const store = await openModelStore(`oci://${front.host}`);
+    await store.push("flight_delay", samplePackage(), ["latest"]);
+    await store.pull("flight_delay:latest");
+    blind = 1000;
+    const error = await expectReason(
+      store.push("flight_delay", samplePackage({ card: "another" })),
+      "REGISTRY_UNAVAILABLE",
+      "FAILED_PRECONDITION",
+    );
+    expect(error.message).toContain("MANIFEST_BLOB_UNKNOWN");
+    expect(front.calls.filter(isManifest)).toHaveLength(2 + 2 + 4);
+    await store.close();
+    await front.close();
+    await registry.stop();
   });
 });
 

@@ -12,9 +12,10 @@ import type { RegistryClient, RegistryResponse } from "./registry-client.ts";
 
 /** Answers of registries that have no referrers API; some send on to a web page instead. */
 const unsupported: readonly number[] = [400, 404, 405, 406];
-const attempts = 8;
-const longestDelayMs = 250;
+const attempts = 16;
+const longestDelayMs = 400;
 const pagesLimit = 64;
+const secondLookMs = 200;
 
 /**
  * The manifests that name another as their subject: by the registry's own list, or where it keeps none by the tag
@@ -36,6 +37,7 @@ export const findReferrers = async (
 /**
  * Adds a manifest to the list under the tag of its subject, for registries that keep none themselves. Two who write it
  * at the same moment see that one entry is missing and write again; a registry that offers an ETag refuses the later.
+ * An entry counts once it was seen twice: whoever read the list before it came may have written after that.
  *
  * @throws RegistryUnavailableError where others always come in between.
  */
@@ -46,11 +48,19 @@ export const listReferrer = async (
   referrer: Descriptor,
   signal?: AbortSignal,
 ): Promise<void> => {
-  for (let attempt = 0; attempt < attempts; attempt += 1) {
+  let seen = false;
+  for (let attempt = 0; attempt < attempts; ) {
     const { entries, etag } = await readTagged(client, repository, subject, signal);
     if (entries.some(({ digest }) => digest === referrer.digest)) {
-      return;
+      if (seen) {
+        return;
+      }
+      seen = true;
+      await sleep(secondLookMs * (0.5 + Math.random()), undefined, { signal });
+      continue;
     }
+    seen = false;
+    attempt += 1;
     const index = {
       schemaVersion: 2,
       mediaType: mediaTypes.index,

@@ -170,12 +170,14 @@ export class RegistryClient {
   }
 
   async #error(call: RegistryRequest, answer: RegistryResponse): Promise<Error> {
-    const codes = call.method === "HEAD" ? "" : await errorCodes(answer);
+    const registryCodes = call.method === "HEAD" ? [] : await errorCodes(answer);
+    const codes = registryCodes.length === 0 ? "" : ` (${registryCodes.join(", ")})`;
     const what = `answered ${answer.status}${codes} to ${call.method} ${answer.url.pathname}`;
     if (answer.status === 413) {
       return new PackageTooLargeError("What was sent to the registry", call.body?.byteLength ?? 0, 0);
     }
-    return new RegistryUnavailableError(this.host, what, { code: statusCodes.get(answer.status) ?? fallback(answer) });
+    const code = statusCodes.get(answer.status) ?? fallback(answer);
+    return new RegistryUnavailableError(this.host, what, { code, registryCodes });
   }
 }
 
@@ -188,19 +190,18 @@ const statusCodes = new Map<number, MillraceErrorCode>([
 const fallback = ({ status }: RegistryResponse): MillraceErrorCode =>
   status >= 500 ? "UNAVAILABLE" : "FAILED_PRECONDITION";
 
-/** The codes of a registry's error, such as ` (DENIED)`; its free text stays with the registry. */
-const errorCodes = async ({ body }: RegistryResponse): Promise<string> => {
+/** The codes of a registry's error, such as DENIED; its free text stays with the registry. */
+const errorCodes = async ({ body }: RegistryResponse): Promise<string[]> => {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(await readLimited("error", body, errorLimitBytes)));
     const errors = typeof value === "object" && value !== null && "errors" in value ? value.errors : [];
-    const codes = (Array.isArray(errors) ? errors : [])
+    return (Array.isArray(errors) ? errors : [])
       .map((entry: unknown) =>
         typeof entry === "object" && entry !== null && "code" in entry ? entry.code : undefined,
       )
-      .filter((code) => typeof code === "string" && /^[A-Z_]{1,40}$/.test(code));
-    return codes.length === 0 ? "" : ` (${codes.join(", ")})`;
+      .filter((code): code is string => typeof code === "string" && /^[A-Z_]{1,40}$/.test(code));
   } catch {
     // An error page that is no JSON says nothing that a caller could use: the status alone does.
-    return "";
+    return [];
   }
 };

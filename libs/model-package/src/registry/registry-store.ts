@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ArtifactStore, EncodedManifest } from "../artifact-store.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { type Digest, digestOf, isDigest } from "../digest.ts";
@@ -5,13 +6,14 @@ import { mediaTypes } from "../media-types.ts";
 import { sizeLimits } from "../package-content.ts";
 import { PackageCorruptError } from "../package-corrupt-error.ts";
 import { isReferrersTag } from "../package-reference.ts";
+import { RegistryUnavailableError } from "../registry-unavailable-error.ts";
 import type { TransferObserver } from "../transfer.ts";
 import { downloadBlob } from "./download-blob.ts";
 import { nextPage } from "./next-page.ts";
 import { readLimited } from "./read-limited.ts";
 import { findReferrers, listReferrer } from "./referrers.ts";
 import { parseRegistryUrl } from "./registry-address.ts";
-import { RegistryClient } from "./registry-client.ts";
+import { RegistryClient, type RegistryResponse } from "./registry-client.ts";
 import { uploadBlob } from "./upload-blob.ts";
 
 /**
@@ -23,6 +25,8 @@ import { uploadBlob } from "./upload-blob.ts";
 export const openRegistryStore = (url: string, onTransfer: TransferObserver = () => undefined): ArtifactStore =>
   new RegistryStore(url, onTransfer);
 
+const manifestAttempts = 4;
+const manifestPauseMs = 100;
 const tagPageLimitBytes = 4 * 1024 ** 2;
 /** Many registries name no digest where the Accept header lacks the manifest's own type. */
 const acceptManifest = { accept: `${mediaTypes.manifest}, ${mediaTypes.index}` };
@@ -102,19 +106,44 @@ class RegistryStore implements ArtifactStore {
   ): Promise<void> {
     const name = this.#name(repository);
     for (const reference of [descriptor.digest, ...tags]) {
-      const answer = await this.#client.send({
-        method: "PUT",
-        target: `/v2/${name}/manifests/${reference}`,
-        repository: name,
-        headers: { "content-type": descriptor.mediaType },
-        body: bytes,
-        accept: [201],
-        signal,
-      });
+      const answer = await this.#putManifest(name, reference, descriptor.mediaType, bytes, signal);
       await answer.body.dump();
       if (subject !== undefined && answer.header("oci-subject") !== subject) {
         await listReferrer(this.#client, name, subject, descriptor, signal);
       }
+    }
+  }
+
+  /**
+   * Registries that keep blobs in files may not see one for a moment while another client sends the same: then they say
+   * that a manifest names a blob that is not there.
+   */
+  async #putManifest(
+    name: string,
+    reference: string,
+    mediaType: string,
+    bytes: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<RegistryResponse> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#client.send({
+          method: "PUT",
+          target: `/v2/${name}/manifests/${reference}`,
+          repository: name,
+          headers: { "content-type": mediaType },
+          body: bytes,
+          accept: [201],
+          signal,
+        });
+      } catch (error) {
+        const missing =
+          error instanceof RegistryUnavailableError && error.registryCodes.includes("MANIFEST_BLOB_UNKNOWN");
+        if (!missing || attempt === manifestAttempts) {
+          throw error;
+        }
+      }
+      await sleep(manifestPauseMs * attempt, undefined, { signal });
     }
   }
 
