@@ -134,6 +134,12 @@ describe("levels of priority", () => {
     expect([taken(), taken(), taken(), taken()].map((batch) => batch?.ids[0])).toEqual([101, 102, 103, 100]);
   });
 
+  test("put Infinity on the lowest, whichever is the default", () => {
+    const { offerAt, taken } = withLevels({ maxBatchSize: 1, defaultPriorityLevel: 1 });
+    for (const priority of [Infinity, 2, undefined]) offerAt(priority);
+    expect([taken(), taken(), taken()].map((batch) => batch?.ids[0])).toEqual([102, 101, 100]);
+  });
+
   test("count for the rows that are ahead of a request", () => {
     const { queue, offerAt } = withLevels();
     for (const priority of [1, 2, 2, 3]) offerAt(priority);

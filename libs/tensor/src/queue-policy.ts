@@ -49,12 +49,16 @@ export interface BatchingOptions {
   readonly levelQueuePolicies?: Readonly<Record<number, QueuePolicy>> | undefined;
 }
 
-/** A queue's level of a request, from 0 for the highest: what the queue's lists are counted by. */
+/**
+ * A queue's level of a request, from 0 for the highest: what the queue's lists are counted by. A priority of Infinity is
+ * the lowest level, however many there are.
+ */
 export const levelOf = (
   { priorityLevels = 0, defaultPriorityLevel }: BatchingOptions,
   priority: number | undefined,
 ): number => {
   if (priorityLevels <= 0) return 0;
+  if (priority === Infinity) return priorityLevels - 1;
   if (priority !== undefined && priority >= 1 && priority <= priorityLevels) return Math.floor(priority) - 1;
   return (defaultPriorityLevel || priorityLevels) - 1;
 };

@@ -8,12 +8,14 @@ import { runService } from "@millrace/service-host";
 import { DeclarationFile } from "./deployment/declaration-file.ts";
 import { Deployments } from "./deployment/deployments.ts";
 import { TagWatch } from "./deployment/tag-watch.ts";
+import { registerExplanationMetrics } from "./explanation/explanation-metrics.ts";
 import { openInferenceCalls, openInferenceService } from "./open-inference-service.ts";
 import { registerPipelineMetrics } from "./pipeline/pipeline-metrics.ts";
 import { FeatureReader } from "./prediction/feature-reader.ts";
 import { PredictionLog } from "./prediction/prediction-log.ts";
 import { registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
 import { serveRest } from "./rest/serve-rest.ts";
+import { explain } from "./rpc/explain.ts";
 import { getStatus } from "./rpc/get-status.ts";
 import { predict } from "./rpc/predict.ts";
 import { validate } from "./rpc/validate.ts";
@@ -57,6 +59,7 @@ await runService(
     const roster = host.own(new ModelRoster());
     registerInferenceMetrics(host.metrics, roster);
     registerPipelineMetrics(host.metrics, roster);
+    const explainedRows = registerExplanationMetrics(host.metrics);
     const shadows = registerShadowMetrics(host.metrics, (model, shadow, err) =>
       log.warn({ model, shadow, err }, "A shadow failed on a copy of a call."),
     );
@@ -110,6 +113,12 @@ await runService(
           featureTimeoutMs: config.featureTimeoutMs,
           nowMs: Date.now,
           onFeatures: (outcome, seconds) => metrics.featureSeconds.observe({ outcome }, seconds),
+        }),
+        explain: explain({
+          roster,
+          store,
+          maxEvaluations: config.explainMaxEvaluations,
+          onExplained: (model, evaluations) => explainedRows.inc({ model }, evaluations),
         }),
       }),
       implement(DeploymentService, {

@@ -76,6 +76,10 @@ export const settings = {
     z.coerce.number().int().min(1).max(64).default(1),
     "Workers for each model, each with its own copy of the weights.",
   ),
+  explainMaxEvaluations: setting(
+    z.coerce.number().int().min(1).default(1_000_000),
+    "Most rows that one call of Explain may run a model on; what asks for more is refused.",
+  ),
   intraOpThreads: setting(
     z.coerce.number().int().min(1).max(256).default(1),
     "Threads that one run of a model may use.",
