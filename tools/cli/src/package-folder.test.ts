@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { clearField, create, toBinary, toJsonString } from "@bufbuild/protobuf";
@@ -60,6 +60,7 @@ describe("a folder of a package", () => {
     const files = ["README.md", "baseline.binpb", "golden.binpb", "millrace.json", "model.onnx"];
     expect(readdirSync(at("pulled/double")).sort()).toEqual(files);
     expect(readdirSync(at("pulled"))).toEqual(["double"]);
+    expect(statSync(at("pulled/double")).mode & 0o777).toBe(0o777 & ~process.umask());
     const again = await readPackageFolder(at("pulled/double"), "unused");
     expect(again.ignored).toEqual([]);
     expect(await store.push("double", again.content)).toEqual({ digest });

@@ -1,5 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
-import { mkdir, mkdtemp, open, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import {
   create,
@@ -124,7 +125,8 @@ export const writePackageFolder = async (
   try {
     await mkdir(dirname(folder), { recursive: true });
     // Beside the target, so that the whole folder comes by one rename.
-    temporary = await mkdtemp(join(dirname(folder), `.${basename(folder)}-`));
+    temporary = join(dirname(folder), `.${basename(folder)}-${randomUUID()}`);
+    await mkdir(temporary);
     for (const [path, bytes] of files) {
       await mkdir(dirname(join(temporary, path)), { recursive: true });
       await writeFile(join(temporary, path), bytes);
