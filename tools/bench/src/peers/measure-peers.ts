@@ -86,6 +86,7 @@ const measureThroughput = async (
   const requests = new Map(cases.map(({ name, width, batch }) => [name, inferRequest(name, [batch, width])]));
   const running: Running[] = [];
   const echoes: ServerProcess[] = [];
+  let expected: readonly (readonly number[])[] | undefined;
   try {
     for (const peer of peers) {
       const port = await freePort();
@@ -94,7 +95,12 @@ const measureThroughput = async (
       const process = await peer.start(cases, own, port);
       const results = new Map(cases.map(({ name }) => [name, { loads: [], cpuSeconds: 0 }]));
       running.push({ peer, process, address: `127.0.0.1:${port}`, results });
-      await firstAnswer(process, `127.0.0.1:${port}`, [...requests.values()]);
+      const answers = await firstAnswer(process, `127.0.0.1:${port}`, [...requests.values()]);
+      const outputs = cases.map(({ batch }, index) => outputOf(answers[index], batch));
+      expected ??= outputs;
+      if (!outputs.every((values, index) => areClose(values, expected?.[index] ?? []))) {
+        throw new Error(`${peer.name} answers otherwise than ours: it is not compared.`);
+      }
     }
     const [ours] = running;
     if (ours === undefined) throw new Error("Nothing was started.");
@@ -132,6 +138,14 @@ const measureThroughput = async (
     await Promise.all([...running.map(({ process }) => process.stop()), ...echoes.map((echo) => echo.stop())]);
   }
 };
+
+/** The values of the only output, FP32 [batch, 1]: an answer ends with its raw contents, whoever gives it. */
+const outputOf = (answer: Buffer | undefined, batch: number): readonly number[] =>
+  Array.from({ length: batch }, (_, row) => answer?.readFloatLE(answer.byteLength - 4 * (batch - row)) ?? Number.NaN);
+
+const areClose = (values: readonly number[], expected: readonly number[]): boolean =>
+  values.length === expected.length &&
+  values.every((value, index) => Math.abs(value - (expected[index] ?? Number.NaN)) < 1e-4);
 
 const ratesOf = (loads: readonly LoadResult[]): readonly number[] => loads.map(({ perSecond }) => perSecond);
 
