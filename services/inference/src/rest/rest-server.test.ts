@@ -1,0 +1,166 @@
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type IncomingMessage, type RequestOptions, request } from "node:http";
+import { request as tlsRequest } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
+import { TLSSocket } from "node:tls";
+import { CannotListenError, readBearerTokens } from "@millrace/grpc";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import type { RestRoute } from "./rest-routes.ts";
+import { RestServer, type RestServerOptions } from "./rest-server.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "millrace-rest-server-"));
+const at = (name: string) => join(folder, name);
+
+beforeAll(() => {
+  writeFileSync(at("tokens"), "demo 0123456789abcdef-demo\n");
+  const openssl = (words: string) => execFileSync("openssl", words.split(" "), { cwd: folder, stdio: "pipe" });
+  const key = "ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+  openssl(`req -x509 -newkey ${key} -days 2 -subj /CN=ca -keyout ca.key -out ca.pem`);
+  writeFileSync(at("san.cnf"), "subjectAltName=IP:127.0.0.1\n");
+  for (const name of ["server", "client", "renewed"]) {
+    openssl(`req -newkey ${key} -subj /CN=${name} -keyout ${name}.key -out ${name}.csr`);
+    openssl(
+      `x509 -req -in ${name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san.cnf -out ${name}.pem`,
+    );
+  }
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const plain = (body: string) => ({ status: 200, type: "text/plain", body });
+const routes: readonly RestRoute[] = [
+  { method: "GET", path: "v2/health/live", answer: async () => plain("") },
+  { method: "GET", path: "v2/whoami", answer: async ({ call }) => plain(call.principal ?? "nobody") },
+  { method: "POST", path: "v2/length", answer: async ({ body }) => plain(String((await body()).byteLength)) },
+  {
+    method: "GET",
+    path: "v2/defect",
+    answer: async () => {
+      throw new Error("a secret");
+    },
+  },
+];
+
+const failures: unknown[] = [];
+const listen = async (options: Partial<RestServerOptions> = {}): Promise<RestServer> => {
+  const server = await RestServer.listen({
+    host: "127.0.0.1",
+    port: 0,
+    maxReceiveBytes: 2000,
+    routes,
+    onAnswered: () => {},
+    onFailure: (error) => failures.push(error),
+    ...options,
+  });
+  onTestFinished(() => server.close());
+  return server;
+};
+
+/** Sends a request. @param body sent when the connection takes it. */
+const ask = (ask: typeof request | typeof tlsRequest, url: string, options: RequestOptions, body?: Uint8Array) =>
+  new Promise<{ status: number | undefined; text: string; response: IncomingMessage }>((resolve, reject) => {
+    const call = ask(url, { agent: false, ...options }, (response) => {
+      text(response).then((text) => resolve({ status: response.statusCode, text, response }), reject);
+    });
+    call.on("continue", () => reject(new Error("The server let the body come.")));
+    call.on("error", reject);
+    if (options.headers !== undefined && "expect" in options.headers) call.flushHeaders();
+    else call.end(body);
+  });
+
+describe("the REST server", () => {
+  test("names the port where another process has it", async () => {
+    const { address } = await listen();
+    const port = Number(address.split(":")[1]);
+    await expect(listen({ port })).rejects.toThrow(/^Cannot listen on 127.0.0.1:\d+ for REST: another process/);
+  });
+
+  test("listens beyond loopback with TLS or tokens alone, or where it is told that this is well", async () => {
+    await expect(listen({ host: "0.0.0.0" })).rejects.toThrow(CannotListenError);
+    await listen({ host: "0.0.0.0", tokens: readBearerTokens(at("tokens")) });
+    await listen({ host: "0.0.0.0", allowPlaintext: true });
+  });
+
+  test("tells a caller nothing of a defect but where to look", async () => {
+    const { address } = await listen();
+    const { status, text } = await ask(request, `http://${address}/v2/defect`, {});
+    expect(status).toBe(500);
+    expect(text).toMatch(
+      /^\{"error":"Internal error. The log of the service has its cause under trace id [0-9a-f]{32}."\}$/,
+    );
+    expect(failures.splice(0)).toEqual([new Error("a secret")]);
+  });
+
+  test("with tokens wants one of every request but a probe, and knows whose it is", async () => {
+    const { address } = await listen({ tokens: readBearerTokens(at("tokens")) });
+    const who = (authorization?: string) =>
+      ask(request, `http://${address}/v2/whoami`, authorization === undefined ? {} : { headers: { authorization } });
+    const without = await who();
+    expect(without).toMatchObject({ status: 401, text: expect.stringContaining("needs a bearer token") });
+    expect(without.response.headers["www-authenticate"]).toBe("Bearer");
+    expect(await who("Bearer 0123456789abcdef-none")).toMatchObject({ status: 401 });
+    expect(await who("Bearer 0123456789abcdef-demo")).toMatchObject({ status: 200, text: "demo" });
+    expect((await ask(request, `http://${address}/v2/health/live`, {})).status).toBe(200);
+  });
+});
+
+describe("a REST server with TLS", () => {
+  const get = async (address: string, options: RequestOptions & { key?: Buffer; cert?: Buffer } = {}) => {
+    const ca = readFileSync(at("ca.pem"));
+    const { response, text } = await ask(tlsRequest, `https://${address}/v2/whoami`, {
+      ca,
+      ...options,
+    } as RequestOptions);
+    const { socket } = response;
+    return { text, name: socket instanceof TLSSocket ? socket.getPeerCertificate().subject?.CN : undefined };
+  };
+
+  test("speaks TLS alone, and uses a renewed certificate", async () => {
+    copyFileSync(at("server.pem"), at("used.pem"));
+    copyFileSync(at("server.key"), at("used.key"));
+    const tls = { certificateFile: at("used.pem"), privateKeyFile: at("used.key"), refreshMs: 20 };
+    const { address } = await listen({ host: "127.0.0.1", tls });
+    expect(await get(address)).toEqual({ name: "server", text: "nobody" });
+    await expect(ask(request, `http://${address}/v2/whoami`, {})).rejects.toThrow();
+    copyFileSync(at("renewed.key"), at("used.key"));
+    copyFileSync(at("renewed.pem"), at("used.pem"));
+    while ((await get(address)).name !== "renewed") await sleep(20);
+  });
+
+  test("and an authority for clients takes only those that it signed, and knows them by name", async () => {
+    const tls = { certificateFile: at("server.pem"), privateKeyFile: at("server.key"), clientCaFile: at("ca.pem") };
+    const { address } = await listen({ tls });
+    await expect(get(address)).rejects.toThrow();
+    const own = { key: readFileSync(at("client.key")), cert: readFileSync(at("client.pem")) };
+    expect((await get(address, own)).text).toBe("client");
+  });
+
+  test("does not listen with files that do not fit", async () => {
+    const tls = { certificateFile: at("server.pem"), privateKeyFile: at("client.key") };
+    await expect(listen({ tls })).rejects.toThrow(CannotListenError);
+  });
+});
+
+describe("a body that is too large", () => {
+  const refusal = (bytes: string) => `{"error":"A body may have 2000 bytes; this one has ${bytes}."}`;
+
+  test("is refused before the caller that waits for leave sends it", async () => {
+    const { address } = await listen();
+    const headers = { expect: "100-continue", "content-length": "2001" };
+    const answer = await ask(request, `http://${address}/v2/length`, { method: "POST", headers });
+    expect(answer).toMatchObject({ status: 413, text: refusal("2001") });
+  });
+
+  test("is refused when it comes without a length", async () => {
+    const { address } = await listen();
+    const headers = { "transfer-encoding": "chunked" };
+    const post = (bytes: number) =>
+      ask(request, `http://${address}/v2/length`, { method: "POST", headers }, Buffer.alloc(bytes));
+    expect(await post(2000)).toMatchObject({ status: 200, text: "2000" });
+    expect(await post(3000)).toMatchObject({ status: 413, text: refusal("more") });
+  });
+});
