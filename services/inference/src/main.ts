@@ -13,7 +13,8 @@ import { openInferenceCalls, openInferenceService } from "./open-inference-servi
 import { registerPipelineMetrics } from "./pipeline/pipeline-metrics.ts";
 import { FeatureReader } from "./prediction/feature-reader.ts";
 import { PredictionLog } from "./prediction/prediction-log.ts";
-import { registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
+import { featureObserver, registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
+import { ModelRepository, repositoryOptions } from "./repository/model-repository.ts";
 import { serveRest } from "./rest/serve-rest.ts";
 import { explain } from "./rpc/explain.ts";
 import { getStatus } from "./rpc/get-status.ts";
@@ -22,14 +23,13 @@ import { validate } from "./rpc/validate.ts";
 import { watchStatus } from "./rpc/watch-status.ts";
 import { registerInferenceMetrics } from "./serving/inference-metrics.ts";
 import { InferencePath } from "./serving/inference-path.ts";
-import { ModelFolder } from "./serving/model-folder.ts";
 import { ModelRoster } from "./serving/model-roster.ts";
 import { readiness } from "./serving/readiness.ts";
 import { registerShadowMetrics } from "./serving/shadow-metrics.ts";
 import { ShadowTraffic } from "./serving/shadow-traffic.ts";
 import { settings } from "./settings.ts";
 import { SystemSharedMemory } from "./shared-memory/system-shared-memory.ts";
-import { declarationLog, deploymentLog, folderLog, predictionLogObserver, tagLog } from "./told.ts";
+import { declarationLog, deploymentLog, predictionLogObserver, repositoryLog, tagLog } from "./told.ts";
 
 await runService(
   "inference",
@@ -64,9 +64,12 @@ await runService(
       log.warn({ model, shadow, err }, "A shadow failed on a copy of a call."),
     );
     const path = new InferencePath(roster, [new ShadowTraffic(roster, config.shadowCopies, shadows)]);
-    const folder =
-      config.models === undefined ? undefined : new ModelFolder(config.models, roster, config, folderLog(log));
-    await folder?.loadAll();
+    const repository =
+      config.models === undefined
+        ? undefined
+        : host.own(new ModelRepository(repositoryOptions(config), roster, config, repositoryLog(log)));
+    await repository?.start();
+    if (repository?.mode === "poll") host.start(repository);
 
     const sources = {
       store,
@@ -91,7 +94,7 @@ await runService(
     const openInference = {
       roster,
       path,
-      folder,
+      repository,
       memory,
       log,
       tracing: { endpoint: config.otlpEndpoint, sampleRatio: config.traceSampleRatio },
@@ -112,7 +115,7 @@ await runService(
           log: predictions,
           featureTimeoutMs: config.featureTimeoutMs,
           nowMs: Date.now,
-          onFeatures: (outcome, seconds) => metrics.featureSeconds.observe({ outcome }, seconds),
+          observer: featureObserver(metrics),
         }),
         explain: explain({
           roster,

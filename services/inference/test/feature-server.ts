@@ -18,7 +18,7 @@ export interface FeatureServer {
 
 /**
  * Serves the feature service `flights`: `airport__delay` is ten times the number of letters in the airport's name, not
- * found for an airport without letters; `airport__name` is the name.
+ * found for an airport without letters, and too old for one that begins with `old`; `airport__name` is the name.
  */
 export const startFeatureServer = async (port = 0): Promise<FeatureServer> => {
   const requests: GetFeaturesRequest[] = [];
@@ -59,12 +59,16 @@ export const startFeatureServer = async (port = 0): Promise<FeatureServer> => {
       const statuses = Uint8Array.from(names, (name) =>
         name === "" ? FeatureStatus.NOT_FOUND : FeatureStatus.PRESENT,
       );
+      const delayStatuses = statuses.map((status, row) =>
+        names[row]?.startsWith("old") ? FeatureStatus.OUTSIDE_MAX_AGE : status,
+      );
+      const delays = names.map((name, row) => (delayStatuses[row] === FeatureStatus.PRESENT ? name.length * 10 : 0));
       return {
         features: [
           {
             name: "airport__delay",
-            values: { values: { case: "doubles", value: { values: names.map((name) => name.length * 10) } } },
-            statuses,
+            values: { values: { case: "doubles", value: { values: delays } } },
+            statuses: delayStatuses,
             eventTimesUs: names.map((name) => (name === "" ? 0n : 1_000_000n)),
           },
           {

@@ -140,14 +140,6 @@ describe("Predict", () => {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }, 30_000);
-
-  test("refuses rows without a feature where the deployment says so", async () => {
-    await deploy(3.5, 9, "features: {onMissing: REFUSE}");
-    await expect(predict(["ATL", ""])).rejects.toMatchObject({
-      code: "FAILED_PRECONDITION",
-      message: expect.stringMatching(/airport__delay\[1\]: expected a value, got NOT_FOUND/),
-    });
-  }, 30_000);
 });
 
 describe("the prediction log", () => {

@@ -12,7 +12,8 @@ export interface DeclaredRange {
   readonly max?: number | undefined;
 }
 
-const STATUSES = 5;
+/** One more than the highest FeatureStatus. Profiles from before a status was added have fewer. */
+const STATUSES = 6;
 /** Values outside of the layout's categories that are kept by name; further ones are only counted in the last bin. */
 const UNSEEN_KEPT = 256;
 const UNSEEN_CHARACTERS = 128;
@@ -156,7 +157,9 @@ export class ColumnProfiler {
     this.#wrongType += Number(other.wrongType);
     if (other.bins.length > 0) addInto(this.#bins, other.bins, `bins of \`${this.layout.name}\``);
     if (other.binSums.length > 0) addInto(this.#binSums, other.binSums, `bin sums of \`${this.layout.name}\``);
-    if (other.statuses.length > 0) addInto(this.#statuses, other.statuses, `statuses of \`${this.layout.name}\``);
+    for (const [status, rows] of other.statuses.slice(0, STATUSES).entries()) {
+      this.#statuses[status] = (this.#statuses[status] as number) + Number(rows);
+    }
     for (const [name, rows] of Object.entries(other.unseen)) this.#countUnseen(name, Number(rows));
   }
 

@@ -103,7 +103,7 @@ const planOf = (
     const plan = { version: String(declared.version), reference: declared.package, options, trustedKeys };
     return { ...plan, loadKey: JSON.stringify(plan), field: `${field}.versions[${index}]` };
   });
-  const policy = declaredPolicy(deployment);
+  const policy = declaredPolicy(deployment, field, violations);
   const maxMessageBytes = limits?.maxMessageBytes ? Number(limits.maxMessageBytes) : undefined;
   return {
     model,

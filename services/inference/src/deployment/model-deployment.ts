@@ -1,11 +1,14 @@
+import type { FieldViolation } from "@millrace/errors";
 import type { ModelRoster } from "../serving/model-roster.ts";
 import type { Servable } from "../serving/servable.ts";
 import { ServedVersion } from "../serving/served-version.ts";
 import { nobody } from "../serving/traffic-rules.ts";
 import type { PackageSources } from "./check-package.ts";
+import { DeclarationInvalidError } from "./declaration-invalid-error.ts";
 import type { DeploymentPlan, VersionPlan } from "./deployment-options.ts";
 import type { DeploymentsObserver } from "./deployments.ts";
 import { DifferentTensorsError, tensorDifference } from "./different-tensors.ts";
+import { misfitOverrides } from "./feature-defaults.ts";
 import { VersionLoad } from "./version-load.ts";
 
 /**
@@ -136,6 +139,13 @@ export class ModelDeployment {
       this.#roster.pend(this.#model, this.#hash, "None of the versions that it gives traffic to can serve.");
       return;
     }
+    const misfits = this.#misfits(plan);
+    if (misfits.length > 0) {
+      // Until its defaults fit, what was in force before goes on.
+      if (!this.#inForce) this.#roster.direct(this.#model, nobody);
+      this.#roster.pend(this.#model, this.#hash, new DeclarationInvalidError(misfits).message);
+      return;
+    }
     this.#inForce = true;
     for (const served of this.#roster.versions(this.#model)) {
       if (served instanceof ServedVersion) served.govern(plan);
@@ -145,6 +155,18 @@ export class ModelDeployment {
     for (const version of this.#serving.keys()) if (!declared.includes(version)) this.#serving.delete(version);
     // What is left out drains in its own time: a call that it still holds must not keep the others waiting.
     this.#follow(this.#roster.retain(this.#model, declared));
+  }
+
+  /** What of its policy does not fit the features that its versions read; nothing is said before all of them are known. */
+  #misfits({ policy, versions, field }: DeploymentPlan): FieldViolation[] {
+    const declared = new Set(versions.map(({ version }) => version));
+    const ready = this.#roster.versions(this.#model).filter(({ version }) => declared.has(version));
+    if (ready.length < declared.size) return [];
+    return misfitOverrides(
+      policy.features,
+      ready.flatMap(({ origin }) => origin.manifest?.features ?? []),
+      field,
+    );
   }
 
   /** Takes out of service what shares traffic with a version of other tensors that has more of it. */

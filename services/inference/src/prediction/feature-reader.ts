@@ -20,6 +20,8 @@ import { FeaturesUnavailableError } from "./predict-errors.ts";
 /** Calls that fail one after the other before no more are made, and how long none are then, in ms. */
 const failuresToOpen = 5;
 const openMs = 1000;
+/** A call that had less time than this, in ms, says nothing of feature-serving when it is not answered in it. */
+const tellingMs = 25;
 
 /**
  * Reads features from feature-serving. After five failures in a row calls fail at once, and one call a second tries
@@ -28,13 +30,18 @@ const openMs = 1000;
 export class FeatureReader {
   readonly #client: Client<typeof FeatureService>;
   readonly #breaker: CircuitBreakerPolicy;
+  /** Failures of calls that had too little time to say something. */
+  readonly #hurried = new WeakSet<Error>();
 
   constructor(channel: Channel) {
     this.#client = createClient(FeatureService, channel);
-    this.#breaker = circuitBreaker(handleWhen(isAway), {
-      halfOpenAfter: openMs,
-      breaker: new ConsecutiveBreaker(failuresToOpen),
-    });
+    this.#breaker = circuitBreaker(
+      handleWhen((error) => isAway(error) && !this.#hurried.has(error)),
+      {
+        halfOpenAfter: openMs,
+        breaker: new ConsecutiveBreaker(failuresToOpen),
+      },
+    );
   }
 
   /** Whether calls are made: false while they fail at once. */
@@ -53,7 +60,9 @@ export class FeatureReader {
     signal: AbortSignal,
   ): Promise<GetFeaturesResponse> {
     try {
-      return await this.#breaker.execute(() => this.#client.getFeatures(request, { timeoutMs, signal }), signal);
+      // The breaker would have this call wait for the one that tries, for as long as that one may take.
+      if (this.#breaker.state === CircuitState.HalfOpen) throw new BrokenCircuitError();
+      return await this.#breaker.execute(() => this.#ask(request, timeoutMs, signal), signal);
     } catch (error) {
       if (error instanceof BrokenCircuitError) {
         throw new FeaturesUnavailableError(
@@ -73,6 +82,20 @@ export class FeatureReader {
     }
   }
 
+  async #ask(
+    request: MessageInitShape<typeof GetFeaturesRequestSchema>,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<GetFeaturesResponse> {
+    try {
+      return await this.#client.getFeatures(request, { timeoutMs, signal });
+    } catch (error) {
+      const hurried = error instanceof RpcError && error.code === "DEADLINE_EXCEEDED" && timeoutMs < tellingMs;
+      if (hurried) this.#hurried.add(error);
+      throw error;
+    }
+  }
+
   /** One feature service and the schema of what it serves. @throws as `getFeatures` does. */
   async featureService(name: string, signal?: AbortSignal): Promise<FeatureServiceStatus | undefined> {
     try {
@@ -85,8 +108,9 @@ export class FeatureReader {
   }
 }
 
-const isAway = (error: unknown): boolean =>
-  error instanceof RpcError && (error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED");
+const isAway = (error: unknown): error is RpcError =>
+  error instanceof RpcError &&
+  (error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED" || error.reason === "OVERLOADED");
 
 /** What feature-serving answered, as an error of this service with the same words. */
 const passedOn = (error: RpcError): MillraceError => {

@@ -1,4 +1,3 @@
-import { FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
 import type { FeatureInput } from "@millrace/contracts/millrace/model/v1/model_package";
 import {
   byteCount,
@@ -17,8 +16,8 @@ import { FeatureMissingError, NoFeaturesError } from "./predict-errors.ts";
  * as NaN for numbers and as the empty string for strings, and the graph imputes.
  *
  * @param columns by name: the features that were served, and the columns of the request.
- * @throws FeatureMissingError where null cannot be said in an input's datatype, or `refuseMissing` is set and a row was
- *   not found or is too old; NoFeaturesError where the binding and the graph do not fit.
+ * @throws FeatureMissingError where null cannot be said in an input's datatype; NoFeaturesError where the binding and the
+ *   graph do not fit.
  */
 export const graphInputs = (
   model: string,
@@ -26,7 +25,6 @@ export const graphInputs = (
   specs: readonly TensorSpec[],
   columns: ReadonlyMap<string, ReadableColumn>,
   rows: number,
-  refuseMissing: boolean,
 ): Tensor[] =>
   specs.map((spec) => {
     const binding = bindings.find(({ input }) => input === spec.name);
@@ -34,7 +32,6 @@ export const graphInputs = (
     if (binding === undefined)
       throw new NoFeaturesError(model, `its package binds no feature to the input ${spec.name}.`);
     if (column === undefined) throw new NoFeaturesError(model, `the feature ${binding.feature} was not served.`);
-    if (refuseMissing) refuse(column, rows);
     return {
       name: spec.name,
       datatype: spec.datatype,
@@ -42,14 +39,6 @@ export const graphInputs = (
       data: columnData(column, spec.datatype, rows),
     };
   });
-
-const refuse = (column: ReadableColumn, rows: number): void => {
-  for (let row = 0; row < rows; row++) {
-    const status = column.status(row);
-    if (status === FeatureStatus.NOT_FOUND) throw new FeatureMissingError(column.name, row, "NOT_FOUND");
-    if (status === FeatureStatus.OUTSIDE_MAX_AGE) throw new FeatureMissingError(column.name, row, "OUTSIDE_MAX_AGE");
-  }
-};
 
 const columnData = (column: ReadableColumn, datatype: Datatype, rows: number): Uint8Array => {
   if (datatype === "BYTES") {

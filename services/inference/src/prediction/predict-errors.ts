@@ -23,8 +23,9 @@ export class FeaturesUnavailableError extends MillraceError {
 
 /** Thrown when a column, an id or a time of a request does not fit the others. */
 export class PredictRequestInvalidError extends MillraceError {
-  constructor(field: string, expected: string, got: string) {
+  constructor(field: string, expected: string, got: string, more: { readonly cause?: unknown } = {}) {
     super("INVALID_ARGUMENT", Reason.COLUMN_INVALID, `${field}: expected ${expected}, got ${got}.`, {
+      ...more,
       violations: [{ field, expected, got }],
     });
   }

@@ -1,32 +1,29 @@
 import { randomUUID } from "node:crypto";
-import type { PredictionService, PredictRequest } from "@millrace/contracts/millrace/inference/v1/prediction_service";
+import { toBinary } from "@bufbuild/protobuf";
+import {
+  type PredictionService,
+  type PredictRequest,
+  PredictRequestSchema,
+} from "@millrace/contracts/millrace/inference/v1/prediction_service";
 import type { CallContext, Unary } from "@millrace/grpc";
 import { ModelInvalidError, type Tensor } from "@millrace/tensor";
 import { rowsOf } from "../execution/batch-rows.ts";
-import { featureColumn, type ReadableColumn, requestColumn, rowCount, valueAt } from "../prediction/column-rows.ts";
-import type { FeatureReader } from "../prediction/feature-reader.ts";
-import { graphInputs } from "../prediction/graph-inputs.ts";
-import { NoFeaturesError, PredictRequestInvalidError } from "../prediction/predict-errors.ts";
+import { requestColumn, valueAt } from "../prediction/column-rows.ts";
+import { PredictRequestInvalidError } from "../prediction/predict-errors.ts";
 import type { PredictionLog } from "../prediction/prediction-log.ts";
 import { isSampled, predictionRecords } from "../prediction/prediction-records.ts";
-import type { Caller, InferencePath } from "../serving/inference-path.ts";
+import { type FeatureReading, readFeatures } from "../prediction/read-features.ts";
+import { rowsOfRequest } from "../prediction/request-rows.ts";
+import { type Caller, type InferencePath, MessageTooLargeError } from "../serving/inference-path.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 import type { Servable } from "../serving/servable.ts";
 import { callerOf } from "./model-infer.ts";
 
-export interface Predicting {
+export interface Predicting extends FeatureReading {
   readonly roster: ModelRoster;
   readonly path: InferencePath;
-  /** Undefined where no feature-serving was named. */
-  readonly features: FeatureReader | undefined;
   /** Undefined where predictions are not logged. */
   readonly log: PredictionLog | undefined;
-  /** Longest time that reading features may take, in ms. */
-  readonly featureTimeoutMs: number;
-  /** The clock, in epoch ms. */
-  readonly nowMs: () => number;
-  /** Is told of each call to feature-serving. */
-  readonly onFeatures?: (outcome: "served" | "failed", seconds: number) => void;
 }
 
 /**
@@ -55,41 +52,11 @@ const predictWith = async (
 ) => {
   const arrivedMs = parts.nowMs();
   const startedMs = performance.now();
-  const binding = served.origin.manifest?.features;
-  if (binding === undefined) throw new NoFeaturesError(request.model, "its package names no features; use ModelInfer.");
-  if (parts.features === undefined) throw new NoFeaturesError(request.model, "this service has no feature-serving.");
-  const { onMissing, deadlineShare, sampling, acknowledge } = served.policy;
-  const entities = request.entities.map((column, index) => requestColumn(column, `entities[${index}]`));
-  const requestColumns = request.request.map((column, index) => requestColumn(column, `request[${index}]`));
-  const rows = rowsOfRequest(request);
-  const ids = predictionIds(request, rows);
-  const eventTimesUs = eventTimes(request, rows, arrivedMs);
-
-  const leftMs = call.deadlineMs === undefined ? Infinity : Math.max(1, call.deadlineMs - parts.nowMs());
-  const askedMs = performance.now();
-  const answer = await parts.features
-    .getFeatures(
-      {
-        selection: { case: "featureService", value: binding.featureService },
-        entities: request.entities,
-        request: request.request,
-        atUs: request.atUs,
-        withEventTimes: true,
-      },
-      Math.min(parts.featureTimeoutMs, leftMs * deadlineShare),
-      call.signal,
-    )
-    .catch((error: unknown) => {
-      parts.onFeatures?.("failed", (performance.now() - askedMs) / 1000);
-      throw error;
-    });
-  parts.onFeatures?.("served", (performance.now() - askedMs) / 1000);
-  const columns = new Map<string, ReadableColumn>();
-  for (const column of requestColumns) columns.set(column.name, column);
-  const neverNull = new Set(binding.inputs.filter((input) => input.neverNull).map(({ feature }) => feature));
-  for (const column of answer.features) columns.set(column.name, featureColumn(column, neverNull.has(column.name)));
-
-  const inputs = graphInputs(request.model, binding.inputs, served.inputs, columns, rows, onMissing === "REFUSE");
+  limitSize(served, request);
+  const { sampling, acknowledge } = served.policy;
+  const ids = predictionIds(request, rowsOfRequest(request));
+  const features = await readFeatures(parts, served, request, call);
+  const { rows, inputs, binding } = features;
   const outputs = await runRows(parts.path, served, inputs, rows, caller);
 
   if (parts.log !== undefined) {
@@ -99,16 +66,16 @@ const predictWith = async (
         served,
         bindings: binding.inputs,
         ids,
-        eventTimesUs,
-        entities,
-        columns,
+        eventTimesUs: eventTimes(request, rows, arrivedMs),
+        entities: features.entities,
+        columns: features.columns,
         outputs,
         answeredMs: parts.nowMs(),
         latencyMs: performance.now() - startedMs,
         traceId: call.traceId,
         featureService: binding.featureService,
-        featureServiceVersion: answer.featureServiceVersion,
-        featuresAsOf: answer.asOf,
+        featureServiceVersion: features.featureServiceVersion,
+        featuresAsOf: features.featuresAsOf,
       },
       sampled,
     );
@@ -118,16 +85,21 @@ const predictWith = async (
   return {
     predictionIds: ids,
     outputs: outputs.map(({ name, datatype, shape, data }) => ({ name, datatype, shape: shape.map(BigInt), data })),
-    features: answer.features.map(({ name, statuses, eventTimesUs: timesUs, values }) => ({
-      name,
-      statuses,
-      eventTimesUs: timesUs,
+    features: features.served.map(({ values, ...served }) => ({
+      ...served,
       ...(request.withFeatures && values !== undefined ? { values } : {}),
     })),
     modelVersion: served.version,
     packageDigest: served.origin.digest,
-    featuresAsOf: answer.asOf,
+    featuresAsOf: features.featuresAsOf,
   };
+};
+
+/** @throws MessageTooLargeError where the deployment takes no message of that size. */
+const limitSize = ({ name, maxMessageBytes }: Servable, request: PredictRequest): void => {
+  if (maxMessageBytes === undefined) return;
+  const bytes = toBinary(PredictRequestSchema, request).byteLength;
+  if (bytes > maxMessageBytes) throw new MessageTooLargeError(name, maxMessageBytes, bytes);
 };
 
 /** Runs all rows, in as many runs as the model's batch size asks for; rows of a model that joins none run alone. */
@@ -176,27 +148,7 @@ const firstKey = (request: PredictRequest, name: string): string | undefined => 
   return value?.value === undefined ? undefined : String(value.value);
 };
 
-/** @throws PredictRequestInvalidError where the columns have no rows, or differ in length. */
-const rowsOfRequest = (request: PredictRequest): number => {
-  const [first] = [...request.entities, ...request.request];
-  if (first === undefined) throw new PredictRequestInvalidError("entities", "one column for each entity key", "none");
-  const rows = rowCount(first.values);
-  for (const [list, columns] of Object.entries({ entities: request.entities, request: request.request })) {
-    for (const [index, column] of columns.entries()) {
-      const own = rowCount(column.values);
-      if (own !== rows)
-        throw new PredictRequestInvalidError(
-          `${list}[${index}].values`,
-          `${rows} rows, as ${first.name} has`,
-          `${own}`,
-        );
-    }
-  }
-  if (rows === 0) throw new PredictRequestInvalidError("entities", "at least one row", "none");
-  return rows;
-};
-
-/** @throws PredictRequestInvalidError where ids were given and are not one a row, empty, or given twice. */
+/** @throws PredictRequestInvalidError where ids were given and are not one a row, empty, too long, or given twice. */
 const predictionIds = ({ predictionIds: given }: PredictRequest, rows: number): string[] => {
   if (given.length === 0) return Array.from({ length: rows }, () => randomUUID());
   if (given.length !== rows) {
@@ -211,15 +163,23 @@ const predictionIds = ({ predictionIds: given }: PredictRequest, rows: number): 
         id === "" ? "nothing" : id,
       );
     }
+    const bytes = Buffer.byteLength(id);
+    if (bytes > maxIdBytes || id.includes("\0")) {
+      throw new PredictRequestInvalidError(
+        `prediction_ids[${index}]`,
+        `at most ${maxIdBytes} bytes, none of them 0`,
+        `${bytes} bytes`,
+      );
+    }
     seen.add(id);
   }
   return given;
 };
 
+/** Whoever joins labels to predictions takes no longer ids. */
+const maxIdBytes = 512;
+
 const eventTimes = ({ atUs }: PredictRequest, rows: number, nowMs: number): bigint[] => {
-  if (atUs.length > 1 && atUs.length !== rows) {
-    throw new PredictRequestInvalidError("at_us", `none, one, or one a row (${rows})`, `${atUs.length}`);
-  }
   const nowUs = BigInt(Math.round(nowMs * 1000));
   return Array.from({ length: rows }, (_, row) => atUs[atUs.length === 1 ? 0 : row] ?? nowUs);
 };

@@ -4,6 +4,7 @@ import type { Unary } from "@millrace/grpc";
 import { checkedPackage, type PackageSources } from "../deployment/check-package.ts";
 import { DeclarationInvalidError } from "../deployment/declaration-invalid-error.ts";
 import { type DeploymentPlan, planDeployments, type VersionPlan } from "../deployment/deployment-options.ts";
+import { misfitOverrides } from "../deployment/feature-defaults.ts";
 import { unknownModels } from "../pipeline/deployed-pipeline.ts";
 import type { PipelinePlan } from "../pipeline/pipeline-plan.ts";
 import type { ServingOptions } from "../serving/load-version.ts";
@@ -34,7 +35,7 @@ export const validate =
     const known = new Set([...plans.map(({ model }) => model), ...roster.names()]);
     const findings = await Promise.all([
       ...plans.flatMap(({ pipeline }) => pipeline ?? []).map((pipeline) => modelFindings(pipeline, known)),
-      ...plans.flatMap(({ versions }) => versions).map((version) => packageFindings(sources, version, call.signal)),
+      ...plans.map((plan) => versionFindings(sources, plan, call.signal)),
     ]);
     return { findings: findings.flat() };
   };
@@ -46,12 +47,30 @@ const modelFindings = (pipeline: PipelinePlan, known: ReadonlySet<string>) =>
     message: `expected ${expected}, got ${got}`,
   }));
 
-const packageFindings = async (sources: PackageSources, version: VersionPlan, signal: AbortSignal) => {
+/** What is wrong with the packages of a deployment; where nothing is, what of its policy does not fit what they read. */
+const versionFindings = async (
+  sources: PackageSources,
+  { versions, policy, field }: DeploymentPlan,
+  signal: AbortSignal,
+) => {
+  const checked = await Promise.all(versions.map((version) => checkedBinding(sources, version, signal)));
+  const findings = checked.flatMap(({ finding }) => finding ?? []);
+  if (findings.length > 0 || versions.length === 0) return findings;
+  const bindings = checked.flatMap(({ binding }) => binding ?? []);
+  return misfitOverrides(policy.features, bindings, field).map(({ field, expected, got }) => ({
+    field,
+    reason: "DECLARATION_INVALID",
+    message: `expected ${expected}, got ${got}`,
+  }));
+};
+
+const checkedBinding = async (sources: PackageSources, version: VersionPlan, signal: AbortSignal) => {
   try {
-    await checkedPackage(sources, version, signal);
-    return [];
+    const { reader } = await checkedPackage(sources, version, signal);
+    return { binding: reader.manifest.features, finding: undefined };
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error;
-    return [{ field: `${version.field}.package`, reason: error.reasonName, message: error.message }];
+    const finding = { field: `${version.field}.package`, reason: error.reasonName, message: error.message };
+    return { binding: undefined, finding };
   }
 };

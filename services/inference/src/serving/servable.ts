@@ -2,6 +2,7 @@ import type { ModelPackage } from "@millrace/contracts/millrace/model/v1/model_p
 import type { Tensor, TensorSpec } from "@millrace/tensor";
 import type { InferOptions } from "../execution/model-lane.ts";
 import type { ModelStatistics } from "../execution/model-statistics.ts";
+import { defaultFeaturePolicy, type FeaturePolicy } from "../prediction/feature-policy.ts";
 import type { RoutingKeys } from "./traffic-rules.ts";
 
 /** Where something that is served comes from. */
@@ -15,20 +16,23 @@ export interface ModelOrigin {
   readonly manifest: ModelPackage | undefined;
 }
 
-/** What a deployment says of its predictions by entity. */
+/** What a deployment says of its predictions: the features they read, and the logs that have them. */
 export interface PredictPolicy {
-  readonly onMissing: "IMPUTE" | "REFUSE";
+  readonly features: FeaturePolicy;
   /** Share of a call's deadline that features may use, above 0 up to 1. */
   readonly deadlineShare: number;
-  /** Share of predictions that are logged, 0 to 1. */
+  /** Share of predictions by entity that are logged, 0 to 1. */
   readonly sampling: number;
+  /** Share of the rows of calls with tensors that are logged, 0 to 1. */
+  readonly inferSampling: number;
   readonly acknowledge: "ASYNCHRONOUS" | "BEFORE_RESPONSE";
 }
 
 export const defaultPolicy: PredictPolicy = {
-  onMissing: "IMPUTE",
+  features: defaultFeaturePolicy,
   deadlineShare: 0.5,
   sampling: 1,
+  inferSampling: 0,
   acknowledge: "ASYNCHRONOUS",
 };
 
