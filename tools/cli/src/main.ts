@@ -3,6 +3,7 @@ import { RpcError } from "@millrace/grpc";
 import { Command, CommanderError } from "commander";
 import colors from "picocolors";
 import { compareCommand } from "./commands/compare.ts";
+import { explainCommand } from "./commands/explain.ts";
 import { featureCommands } from "./commands/features.ts";
 import { inferenceCommands } from "./commands/inference.ts";
 import { monitoringCommands } from "./commands/monitoring.ts";
@@ -21,6 +22,7 @@ for (const command of [
   trainingSetCommand(),
   ...trainingCommands(),
   ...inferenceCommands(),
+  explainCommand(),
   ...monitoringCommands(),
   compareCommand(),
   ...packageCommands(),

@@ -31,7 +31,7 @@ export class PipelineServable implements Servable {
   readonly statistics = new ModelStatistics();
   readonly stepStatistics = new StepStatisticsTable();
   readonly waiting = 0;
-  readonly executionProvider = { name: "", reason: "a pipeline: each of its models says its own" };
+  readonly executionProvider = { name: "ensemble", reason: "each of its models says its own" };
   readonly instanceCount = 0;
   readonly goldenExamples = 0;
   readonly memoryBytes = 0;
