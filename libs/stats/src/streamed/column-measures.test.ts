@@ -108,13 +108,17 @@ describe("the streamed measures of bins", () => {
     const column = builder.columns[0];
     for (const value of ["a", "b", "zz"]) column?.addString(value);
     column?.addNull();
-    for (const status of [1, 1, 3, 4]) column?.addStatus(status);
+    for (const status of [1, 1, 3, 5]) column?.addStatus(status);
     const profile = builder.toProfile().columns[0];
     if (profile === undefined) throw new Error("no column");
     expect(unseenShareMeasure(categories, profile)).toEqual({ value: 1 / 3 });
     expect(profile.unseen).toEqual({ zz: 1n });
     expect(nullShareMeasure(profile)).toEqual({ value: 0.25 });
     expect(statusShareMeasure(profile, 3)).toEqual({ value: 0.25 });
+    expect(statusShareMeasure(profile, 5)).toEqual({ value: 0.25 });
+    // A profile of a time when there were fewer statuses.
+    builder.columns[0]?.merge({ ...profile, statuses: [0n, 2n, 0n, 1n] });
+    expect(builder.toProfile().columns[0]?.statuses).toEqual([0n, 4n, 0n, 2n, 0n, 1n]);
     const { profiles } = profiled(numberColumn([1, 5, 11, -1]));
     if (profiles[0] === undefined) throw new Error("no column");
     expect(outOfRangeShareMeasure(profiles[0])).toEqual({ value: 0.5 });

@@ -24,6 +24,7 @@ const measureTexts: Readonly<Record<string, string>> = {
   OUT_OF_RANGE_SHARE: "share out of the declared range",
   NOT_FOUND_SHARE: "share of NOT_FOUND",
   OUTSIDE_MAX_AGE_SHARE: "share of OUTSIDE_MAX_AGE",
+  UNAVAILABLE_SHARE: "share of UNAVAILABLE",
   DUPLICATE_SHARE: "share of duplicate ids",
   LABEL_COVERAGE: "share of labelled rows",
   ROC_AUC: "realized ROC AUC",

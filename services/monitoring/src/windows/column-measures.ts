@@ -38,6 +38,7 @@ const shares: Readonly<Record<string, MeasureOf>> = {
   OUT_OF_RANGE_SHARE: (_, __, window) => outOfRangeShareMeasure(window),
   NOT_FOUND_SHARE: (_, __, window) => statusShareMeasure(window, FeatureStatus.NOT_FOUND),
   OUTSIDE_MAX_AGE_SHARE: (_, __, window) => statusShareMeasure(window, FeatureStatus.OUTSIDE_MAX_AGE),
+  UNAVAILABLE_SHARE: (_, __, window) => statusShareMeasure(window, FeatureStatus.UNAVAILABLE),
 };
 
 /** A share must exceed the baseline's by this much, whatever its spread, before it counts as a violation. */

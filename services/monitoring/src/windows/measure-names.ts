@@ -18,6 +18,7 @@ const dataQuality = [
   "OUT_OF_RANGE_SHARE",
   "NOT_FOUND_SHARE",
   "OUTSIDE_MAX_AGE_SHARE",
+  "UNAVAILABLE_SHARE",
   "DUPLICATE_SHARE",
   "LABEL_COVERAGE",
 ];
@@ -29,7 +30,7 @@ export const measureNames: readonly string[] = [...performance, ...drift, ...dat
 export const modelMeasures: ReadonlySet<string> = new Set([...performance, "DUPLICATE_SHARE", "LABEL_COVERAGE"]);
 
 /** The shares of a column that have a default threshold. */
-export const columnShares: readonly string[] = dataQuality.slice(0, 5);
+export const columnShares: readonly string[] = dataQuality.slice(0, 6);
 
 /** The kind of alert that a measure raises where its rule does not say. */
 export const kindOfMeasure = (measure: string): Rule_Kind =>

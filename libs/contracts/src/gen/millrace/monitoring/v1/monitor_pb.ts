@@ -209,7 +209,7 @@ export type Rule = Message<"millrace.monitoring.v1.Rule"> & {
    * Of the model: ROC_AUC, LOG_LOSS, BRIER, CALIBRATION_ERROR, RMSE, MAE, ESTIMATED_ROC_AUC, ESTIMATED_LOG_LOSS,
    * LOG_LOSS_EXCESS (realized less estimated: how much worse than the model itself expects), LABEL_COVERAGE,
    * DUPLICATE_SHARE. Of a column: NULL_SHARE, UNSEEN_SHARE, OUT_OF_RANGE_SHARE, NOT_FOUND_SHARE, OUTSIDE_MAX_AGE_SHARE,
-   * WASSERSTEIN, JENSEN_SHANNON, PSI. A rule replaces the default rules of its measure.
+   * UNAVAILABLE_SHARE, WASSERSTEIN, JENSEN_SHANNON, PSI. A rule replaces the default rules of its measure.
    *
    * @generated from field: string measure = 2;
    */
