@@ -30,6 +30,7 @@ export const startInference = async (flags: readonly string[]): Promise<RunningI
     [
       "src/main.ts",
       ...(flags.includes("--grpc-port") ? [] : ["--grpc-port", "0"]),
+      ...(flags.includes("--rest-port") ? [] : ["--rest-port", "0"]),
       "--metrics-port",
       "0",
       "--exit-with-parent",
