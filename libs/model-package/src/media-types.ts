@@ -2,6 +2,9 @@
 export const mediaTypes = {
   manifest: "application/vnd.oci.image.manifest.v1+json",
   index: "application/vnd.oci.image.index.v1+json",
+  /** The same two under the names that docker gave them, as many base images have them. */
+  dockerManifest: "application/vnd.docker.distribution.manifest.v2+json",
+  dockerIndex: "application/vnd.docker.distribution.manifest.list.v2+json",
   artifact: "application/vnd.cncf.model.manifest.v1+json",
   config: "application/vnd.cncf.model.config.v1+json",
   weight: "application/vnd.cncf.model.weight.v1.raw",
@@ -23,6 +26,8 @@ export const annotations = {
   referenceName: "org.opencontainers.image.ref.name",
   /** On an image: the digest of the package that it is of. */
   packageDigest: "io.millrace.package.digest",
+  /** On an image: the digest of the image that it is built on. */
+  baseDigest: "org.opencontainers.image.base.digest",
   created: "org.opencontainers.image.created",
   /** Of a signature: what its bundle holds, and what its statement says. */
   bundleContent: "dev.sigstore.bundle.content",

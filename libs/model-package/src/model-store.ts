@@ -3,6 +3,7 @@ import { checkConfig, decodeManifest, decodeModelPackage } from "./decode-packag
 import type { Descriptor } from "./descriptor.ts";
 import { type Digest, isDigest } from "./digest.ts";
 import { encodePackage } from "./encode-package.ts";
+import type { BaseImage } from "./image/base-image.ts";
 import { mediaTypes } from "./media-types.ts";
 import { type PackageContent, type PackageFile, type PackagePart, sizeLimits } from "./package-content.ts";
 import { type ModelPackageReader, PackageFiles, PackageReader, type ResolvedPackage } from "./package-reader.ts";
@@ -115,10 +116,16 @@ export class ModelStore {
    * Writes the container image of a package into its repository, and points the tags at it: for Kubernetes and KServe,
    * which mount or unpack images. Equal packages give images of equal digest. `encodeImage` says what is in it.
    *
+   * @param base an image to build on, of `readBaseImage`; its layers are copied into the repository.
    * @returns the image's digest, and that of the package that it is of.
    * @throws PackageContentInvalidError where the model's name cannot name a folder; all that `pull` throws.
    */
-  async pushImage(reference: string, tags: readonly string[] = [], signal?: AbortSignal): Promise<PushedImage> {
+  async pushImage(
+    reference: string,
+    tags: readonly string[] = [],
+    base?: BaseImage,
+    signal?: AbortSignal,
+  ): Promise<PushedImage> {
     tags.forEach(checkTag);
     const { resolved, name, files } = await this.#open(reference, signal);
     const { repository, digest } = resolved;
@@ -128,7 +135,7 @@ export class ModelStore {
       contents.set(file, await files.need(file, signal));
     }
     const { encodeImage } = await import("./image/encode-image.ts");
-    const image = encodeImage(manifest.name, digest, contents, await files.externalData(signal));
+    const image = encodeImage(manifest.name, digest, contents, await files.externalData(signal), base);
     for (const { descriptor, bytes } of image.blobs) {
       await this.#artifacts.writeBlob(repository, descriptor, bytes, signal);
     }

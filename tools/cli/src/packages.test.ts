@@ -102,7 +102,12 @@ describe("millrace package", { timeout: 60_000 }, () => {
     expect(pushed).toMatchObject({ tag: "v1", image: { tag: "v1-image" } });
     const again = await succeed("image oci:./models/double:v1 --tag served");
     expect(again).toBe(`double@${pushed.image.digest}  served\nof the package ${pushed.digest}\n`);
-    expect(await succeed("tags oci:./models/double")).toMatch(/served.*\nv1 .*\nv1-image /);
+    const onBase = await succeed("image oci:./models/double:v1 --tag based --base oci:./models/double:served");
+    expect(digestIn(onBase)).not.toBe(pushed.image.digest);
+    expect(onBase).toContain(`of the package ${pushed.digest}`);
+    expect(await succeed("tags oci:./models/double")).toMatch(/based .*\nserved .*\nv1 .*\nv1-image /);
+    const absent = await millrace("image oci:./models/double:v1 --base oci:./models/shell:1");
+    expect(absent).toMatchObject({ code: 1, stderr: expect.stringContaining("PACKAGE_UNKNOWN") });
   });
 
   test("signs a package and says whose signature holds", async () => {

@@ -7,6 +7,7 @@ import { annotations, mediaTypes } from "../media-types.ts";
 import type { PackageFile } from "../package-content.ts";
 import { PackageContentInvalidError } from "../package-content-invalid-error.ts";
 import { PackageTooLargeError } from "../package-too-large-error.ts";
+import { type BaseImage, type BasePlatform, imageArchitectures } from "./base-image.ts";
 import { type TarFile, tarArchive, tarLimits } from "./tar-archive.ts";
 
 /** A container image, ready to be written: blobs, then the manifests, then the index that names them. */
@@ -15,9 +16,6 @@ export interface EncodedImage {
   readonly manifests: readonly EncodedManifest[];
   readonly index: EncodedManifest;
 }
-
-/** Where an image may run. Its files are the same on each; a container runtime refuses an image for another. */
-const architectures = ["amd64", "arm64"] as const;
 
 /** What a folder of a model may be called: on every file system, and as a model's name in Triton. */
 const modelNameForm = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
@@ -33,6 +31,8 @@ const modelNameForm = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$/;
  *
  * @param packageDigest becomes the annotation `io.millrace.package.digest`: an image names the package that it is of. It
  *   is no `subject`, for an image is no statement about a package.
+ * @param base an image to build on, for what runs a program from it (KServe's modelcar runs `sh`); without one the image
+ *   holds the files alone. Files are the same for every platform, of which a container runtime refuses others.
  * @throws PackageContentInvalidError where the model's name cannot name a folder.
  */
 export const encodeImage = (
@@ -40,6 +40,7 @@ export const encodeImage = (
   packageDigest: Digest,
   files: ReadonlyMap<PackageFile, Uint8Array>,
   externalData: ReadonlyMap<string, Uint8Array>,
+  base?: BaseImage,
 ): EncodedImage => {
   if (!modelNameForm.test(name)) {
     const expected = "at most 64 letters, digits, _, . or -, the first no . or -, for an image";
@@ -54,22 +55,28 @@ export const encodeImage = (
   ];
   inImage.forEach(checkFits);
   const layer = blob(mediaTypes.tarLayer, tarArchive(inImage));
-  const notes = { [annotations.packageDigest]: packageDigest };
-  const images = architectures.map((architecture) => {
-    const config = jsonBlob(mediaTypes.imageConfig, {
+  const notes = {
+    [annotations.packageDigest]: packageDigest,
+    ...(base === undefined ? {} : { [annotations.baseDigest]: base.digest }),
+  };
+  const platforms = base?.platforms ?? imageArchitectures.map((architecture) => ({ ...bare, architecture }));
+  const images = platforms.map(({ architecture, layers, diffIds, runConfig }) => {
+    // The base's own program would run before what the user of the image asks for.
+    const { Entrypoint: _, Cmd: __, ...config } = runConfig;
+    const imageConfig = jsonBlob(mediaTypes.imageConfig, {
       architecture,
       os: "linux",
-      config: {},
-      rootfs: { type: "layers", diff_ids: [layer.descriptor.digest] },
+      config,
+      rootfs: { type: "layers", diff_ids: [...diffIds, layer.descriptor.digest] },
     });
     const manifest = jsonBlob(mediaTypes.manifest, {
       schemaVersion: 2,
       mediaType: mediaTypes.manifest,
-      config: descriptorJson(config.descriptor),
-      layers: [descriptorJson(layer.descriptor)],
+      config: descriptorJson(imageConfig.descriptor),
+      layers: [...layers, layer].map(({ descriptor }) => descriptorJson(descriptor)),
       annotations: notes,
     });
-    return { config, manifest, platform: { architecture, os: "linux" } };
+    return { blobs: [...layers, imageConfig], manifest, platform: { architecture, os: "linux" } };
   });
   const index = jsonBlob(mediaTypes.index, {
     schemaVersion: 2,
@@ -78,11 +85,13 @@ export const encodeImage = (
     annotations: notes,
   });
   return {
-    blobs: [layer, ...images.map(({ config }) => config)],
+    blobs: [layer, ...images.flatMap(({ blobs }) => blobs)],
     manifests: images.map(({ manifest }) => manifest),
     index,
   };
 };
+
+const bare: Omit<BasePlatform, "architecture"> = { layers: [], diffIds: [], runConfig: {} };
 
 const checkFits = ({ path, bytes }: TarFile): void => {
   if (Buffer.byteLength(path) > tarLimits.pathBytes) {

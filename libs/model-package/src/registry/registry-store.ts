@@ -29,7 +29,9 @@ const manifestAttempts = 4;
 const manifestPauseMs = 100;
 const tagPageLimitBytes = 4 * 1024 ** 2;
 /** Many registries name no digest where the Accept header lacks the manifest's own type. */
-const acceptManifest = { accept: `${mediaTypes.manifest}, ${mediaTypes.index}` };
+const acceptManifest = {
+  accept: [mediaTypes.manifest, mediaTypes.index, mediaTypes.dockerManifest, mediaTypes.dockerIndex].join(", "),
+};
 
 class RegistryStore implements ArtifactStore {
   readonly url: string;
