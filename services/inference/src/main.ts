@@ -105,19 +105,23 @@ await runService(
     const calls = openInferenceCalls(openInference);
     await serveRest(host, config, calls, openInference);
 
+    const reading = {
+      features,
+      featureTimeoutMs: config.featureTimeoutMs,
+      nowMs: Date.now,
+      observer: featureObserver(metrics),
+    };
     return [
       openInferenceService(calls, openInference),
       implement(PredictionService, {
         predict: predict({
+          ...reading,
           roster,
           path,
-          features,
           log: predictions,
-          featureTimeoutMs: config.featureTimeoutMs,
-          nowMs: Date.now,
-          observer: featureObserver(metrics),
         }),
         explain: explain({
+          ...reading,
           roster,
           store,
           maxEvaluations: config.explainMaxEvaluations,

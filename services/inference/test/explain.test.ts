@@ -167,7 +167,8 @@ describe("an explanation", () => {
 
   test("of many interacting elements is within its standard error of all their subsets, and repeats by its seed", async () => {
     const x = eighths(9);
-    const background = eighths(18);
+    // A sixteenth aside, so that no element is equal: each walk is of all nine.
+    const background = eighths(18).map((value) => value + 1 / 16);
     const ask = (own: bigint) =>
       service.predictions.explain({
         model: "interacting",
@@ -261,6 +262,41 @@ describe("without background rows", () => {
       code: "FAILED_PRECONDITION",
       message: expect.stringContaining("There is no background for the model linear: it is of no package."),
     });
+  });
+});
+
+describe("entities", () => {
+  const airports = (values: string[]) => ({
+    case: "entities" as const,
+    value: { entities: [{ name: "airport", values: { values: { case: "strings" as const, value: { values } } } }] },
+  });
+
+  test("are explained by the features that are served for them, under their names", async () => {
+    const { rows } = await service.predictions.explain({ model: "many", subject: airports(["ATL", "DALLAS"]) });
+    expect(rows.map(({ base, output }) => [base, output])).toEqual([
+      [107, 30],
+      [107, 60],
+    ]);
+    expect(rows.map(byName)).toEqual([
+      { airport__delay: 23, airport__name: -100 },
+      { airport__delay: 53, airport__name: -100 },
+    ]);
+  });
+
+  test("without features are explained as they are predicted: nulls go into the graph", async () => {
+    const { rows } = await service.predictions.explain({ model: "many", subject: airports([""]) });
+    expect(rows[0]).toMatchObject({ base: 107, output: 0 });
+    expect(byName(rows[0])).toEqual({ airport__delay: -7, airport__name: -100 });
+  });
+
+  test("of a model that reads no features are refused", async () => {
+    await expect(
+      service.predictions.explain({
+        model: "linear",
+        subject: airports(["ATL"]),
+        background: { tensors: [tensor("x", [0, 0, 0, 0], 1)] },
+      }),
+    ).rejects.toMatchObject({ code: "FAILED_PRECONDITION", reason: "FEATURES_UNAVAILABLE" });
   });
 });
 

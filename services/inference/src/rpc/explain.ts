@@ -16,12 +16,12 @@ import {
   packageBackground,
   sampleRows,
 } from "../explanation/package-background.ts";
-import { type RowTable, rowTable, type Unit } from "../explanation/row-table.ts";
+import { RowTable, rowTable, type Unit } from "../explanation/row-table.ts";
+import { type FeatureDeadline, type FeatureReading, readFeatures } from "../prediction/read-features.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 import type { Servable } from "../serving/servable.ts";
-import { callerOf } from "./model-infer.ts";
 
-export interface Explaining {
+export interface Explaining extends FeatureReading {
   readonly roster: ModelRoster;
   readonly store: ModelStore;
   /** Most rows that one call may run the model on. */
@@ -37,13 +37,13 @@ const defaultBackgroundRows = 32;
 export const explain = (parts: Explaining): Unary<typeof PredictionService.method.explain> => {
   const backgrounds = new LRUCache<string, PackageBackground>({ max: 16 });
   return async (request, call) => {
-    const caller = callerOf(call);
-    const served = parts.roster.find(request.model, request.modelVersion, caller);
+    // Without the caller's keys: the version with most of the traffic, and of a pipeline's models likewise.
+    const served = parts.roster.find(request.model, request.modelVersion);
     const release = served.lease();
     try {
       const explained = explainedOutput(request, served);
       const random = explanationRandom(request.seed || 1n);
-      const table = await subjectRows(request, served);
+      const table = await subjectRows(parts, request, served, call);
       const background =
         request.background === undefined
           ? await fromPackage(parts, backgrounds, request, served, random, call.signal)
@@ -52,7 +52,7 @@ export const explain = (parts: Explaining): Unary<typeof PredictionService.metho
       const permutations = request.permutations || defaultPermutations;
       const { units, rows, evaluations } = await explainRows(
         { served, explained, table, background, permutations, random, maxEvaluations },
-        caller,
+        { deadlineMs: call.deadlineMs, signal: call.signal },
       );
       parts.onExplained?.(served.name, evaluations);
       const names = unitNames(units, table, served);
@@ -106,8 +106,15 @@ const explainedOutput = ({ output, element }: ExplainRequest, served: Servable):
   return { output: place, element };
 };
 
-const subjectRows = async ({ subject }: ExplainRequest, served: Servable): Promise<RowTable> => {
+const subjectRows = async (
+  reading: FeatureReading,
+  { subject }: ExplainRequest,
+  served: Servable,
+  deadline: FeatureDeadline,
+): Promise<RowTable> => {
   switch (subject.case) {
+    case "entities":
+      return new RowTable((await readFeatures(reading, served, subject.value, deadline)).inputs);
     case "tensors":
       return rowTable(tensorsOf(subject.value), served.inputs, "tensors");
     default:
