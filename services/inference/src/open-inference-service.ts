@@ -1,5 +1,6 @@
 import { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
 import { implement, type ServiceImplementation } from "@millrace/grpc";
+import type { ModelRepository } from "./repository/model-repository.ts";
 import { cudaSharedMemory } from "./rpc/cuda-shared-memory.ts";
 import { type LevelledLog, logSettings } from "./rpc/log-settings.ts";
 import { modelConfig } from "./rpc/model-config.ts";
@@ -19,7 +20,6 @@ import { systemSharedMemoryStatus } from "./rpc/system-shared-memory-status.ts";
 import { systemSharedMemoryUnregister } from "./rpc/system-shared-memory-unregister.ts";
 import { type Tracing, traceSetting } from "./rpc/trace-setting.ts";
 import type { InferencePath } from "./serving/inference-path.ts";
-import type { ModelFolder } from "./serving/model-folder.ts";
 import type { ModelRoster } from "./serving/model-roster.ts";
 import type { SystemSharedMemory } from "./shared-memory/system-shared-memory.ts";
 
@@ -27,7 +27,7 @@ export interface OpenInference {
   readonly roster: ModelRoster;
   readonly path: InferencePath;
   /** Where models are loaded from by call; undefined where none is served from a folder. */
-  readonly folder: ModelFolder | undefined;
+  readonly repository: ModelRepository | undefined;
   /** Undefined where shared memory is off. */
   readonly memory: SystemSharedMemory | undefined;
   readonly log: LevelledLog;
@@ -48,7 +48,7 @@ export const openInferenceService = (calls: OpenInferenceCalls, parts: OpenInfer
 
 /** The calls without tensors, as every form of the protocol answers them. */
 export const openInferenceCalls = (parts: OpenInference) => {
-  const { roster, folder, memory, isReady, version } = parts;
+  const { roster, repository, memory, isReady, version } = parts;
   return {
     serverLive: serverLive(),
     serverReady: serverReady(isReady),
@@ -57,9 +57,9 @@ export const openInferenceCalls = (parts: OpenInference) => {
     modelMetadata: modelMetadata(roster),
     modelConfig: modelConfig(roster),
     modelStatistics: modelStatistics(roster),
-    repositoryIndex: repositoryIndex(roster),
-    repositoryModelLoad: repositoryModelLoad(folder),
-    repositoryModelUnload: repositoryModelUnload(folder),
+    repositoryIndex: repositoryIndex(roster, repository),
+    repositoryModelLoad: repositoryModelLoad(repository),
+    repositoryModelUnload: repositoryModelUnload(repository),
     systemSharedMemoryStatus: systemSharedMemoryStatus(memory),
     systemSharedMemoryRegister: systemSharedMemoryRegister(memory),
     systemSharedMemoryUnregister: systemSharedMemoryUnregister(memory),

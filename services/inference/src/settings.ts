@@ -1,11 +1,24 @@
 import { setting } from "@millrace/service-host";
 import { z } from "zod";
+import { modelControlModes } from "./repository/model-control-mode.ts";
 
 /** Every setting of the inference service beside the host's own. The table in the README is printed from it. */
 export const settings = {
   models: setting(
     z.string().min(1).optional(),
-    "Folder of ONNX models to serve: `NAME.onnx`, or `NAME/1/model.onnx`. Needs no other service.",
+    "Folders of models to serve, separated by commas: ONNX files, Triton's repository, MLflow folders, OCI layouts.",
+  ),
+  modelControlMode: setting(
+    z.enum(modelControlModes).default("none"),
+    "When models of the folders are loaded: `none` all at the start, `poll` as the folders change, `explicit` by calls.",
+  ),
+  loadModel: setting(
+    z.string().min(1).optional(),
+    "Models that the mode `explicit` loads at the start, separated by commas; `*` loads all.",
+  ),
+  repositoryPollMs: setting(
+    z.coerce.number().int().min(20).default(1000),
+    "How often the mode `poll` looks at the folders, in ms; what two looks in a row see alike is loaded.",
   ),
   restPort: setting(
     z.union([z.literal("off"), z.coerce.number().int().min(0).max(65535)]).default(8000),

@@ -4,14 +4,20 @@ import type { DeploymentsObserver } from "./deployment/deployments.ts";
 import type { TagWatchObserver } from "./deployment/tag-watch.ts";
 import type { PredictionLogObserver } from "./prediction/prediction-log.ts";
 import type { PredictionMetrics } from "./prediction/prediction-metrics.ts";
-import type { ModelFolderObserver } from "./serving/model-folder.ts";
+import type { ModelRepositoryObserver } from "./repository/model-repository.ts";
 
 type Log = ServiceHost["log"];
 
-/** What the folder of models tells, as log lines. */
-export const folderLog = (log: Log): ModelFolderObserver => ({
+/** What the repository of models tells, as log lines. */
+export const repositoryLog = (log: Log): ModelRepositoryObserver => ({
   onLoaded: (model, version, text) => log.info({ model, version }, `Serves ${model} version ${version}: ${text}.`),
-  onFailed: (model, version, err) => log.error({ model, version, err }, `${model} version ${version} does not serve.`),
+  onFailed: (model, version, err) =>
+    log.error({ model, version, err }, `${model}${version === "" ? "" : ` version ${version}`} does not serve.`),
+  onUnloaded: (model) => log.info({ model }, `${model} is unloaded, and no longer served.`),
+  onWithoutEffect: (model, fields) =>
+    log.warn({ model, fields }, `The configuration of ${model} has fields that change nothing here.`),
+  onUnreadable: (err) => log.error({ err }, "The folders of models cannot be read; what is served goes on."),
+  onDefect: (err) => log.error({ err }, "A load of the repository ended with a defect."),
 });
 
 /** What deployments tell, as log lines. */

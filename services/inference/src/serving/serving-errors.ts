@@ -17,7 +17,7 @@ export class ModelNotReadyError extends MillraceError {
     super(
       "UNAVAILABLE",
       Reason.MODEL_NOT_READY,
-      `Version ${version} of the model ${name} is ${state}.${message === "" ? "" : ` ${message}`}`,
+      `${version === "" ? "The" : `Version ${version} of the`} model ${name} is ${state}.${message === "" ? "" : ` ${message}`}`,
       { metadata: { model: name, version, state }, retryAfterMs: 1000 },
     );
   }
