@@ -79,13 +79,19 @@ export const planDeployments = (declaration: DeploymentDeclaration, defaults: Se
 };
 
 const notYet = ["responseCache", "payloadLog"] as const;
+const notYetOfBatching = ["priorityLevels", "defaultQueuePolicy", "preserveOrdering"] as const;
 
-const notDone = (deployment: Deployment, field: string): FieldViolation[] =>
-  notYet.flatMap((name) =>
-    deployment[name] === undefined
-      ? []
-      : { field: `${field}.${name}`, expected: "nothing: it is not served yet", got: "a declaration" },
-  );
+const notDone = (deployment: Deployment, field: string): FieldViolation[] => {
+  const { batching, executionProviders } = deployment;
+  const names: string[] = notYet.filter((name) => deployment[name] !== undefined);
+  for (const name of notYetOfBatching) if (batching?.[name]) names.push(`batching.${name}`);
+  if (executionProviders.some((name) => name !== "cpu")) names.push("executionProviders");
+  return names.map((name) => ({
+    field: `${field}.${name}`,
+    expected: "nothing: it is not served yet",
+    got: "a declaration",
+  }));
+};
 
 const planOf = (
   deployment: Deployment,
