@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import { openModelStore } from "@millrace/model-package";
 import { seededRandom } from "@millrace/stats";
@@ -287,6 +289,33 @@ describe("entities", () => {
     const { rows } = await service.predictions.explain({ model: "many", subject: airports([""]) });
     expect(rows[0]).toMatchObject({ base: 107, output: 0 });
     expect(byName(rows[0])).toEqual({ airport__delay: -7, airport__name: -100 });
+  });
+
+  test("are explained by `millrace explain` as a table", async () => {
+    const cli = new URL("../../../tools/cli/bin/millrace.js", import.meta.url).pathname;
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [
+        "--conditions=@millrace/source",
+        cli,
+        "explain",
+        "many",
+        "--entity",
+        "airport=ATL",
+        "--address",
+        service.address,
+      ],
+      { env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined } },
+    );
+    expect(stdout.split("\n")).toEqual([
+      "what            contribution  standard error",
+      "(base)          +107.0",
+      "airport__name   -100.0        0.0",
+      "airport__delay  +23.00        0.0",
+      "(output)        +30.00",
+      expect.stringMatching(/^version 3 {2}package sha256:[0-9a-f]{64} {2}97 rows were run$/),
+      "",
+    ]);
   });
 
   test("of a model that reads no features are refused", async () => {
