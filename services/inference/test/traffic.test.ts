@@ -1,7 +1,9 @@
+import { create } from "@bufbuild/protobuf";
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
+import { ModelPackageSchema } from "@millrace/contracts/millrace/model/v1/model_package";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DeployedService, startDeployedService } from "./deployed-service.ts";
-import { identityModel, scaleModel } from "./models.ts";
+import { identityModel, scaleModel, slowModel } from "./models.ts";
 import { scalePackage } from "./packages.ts";
 import { floatRequest, floats } from "./tensors.ts";
 
@@ -82,7 +84,7 @@ describe("several versions behind a name", () => {
     const loads = deployed.service.log.filter(({ msg }) => /Serves scale version/.test(String(msg))).length;
     declare(
       ["1, weight: 0", "2, weight: 100, header: 'X-Two: yes'", "3, shadow: true"],
-      "limits: {maxMessageBytes: 60}",
+      "limits: {maxMessageBytes: 60, maxRunTime: 7s}",
     );
     const after = await inForce((shares) => shares[2] === 1);
     expect(sharesOf(after)).toEqual({ 1: 0, 2: 1, 3: 0 });
@@ -127,6 +129,30 @@ describe("several versions behind a name", () => {
     expect(streamed).toEqual(later);
   }, 30_000);
 });
+
+test("a shorter time for runs holds from the next run on, without a load", async () => {
+  const content = { ...scalePackage(1, slowModel(20)), golden: undefined };
+  const reference = await deployed.push("slow", {
+    ...content,
+    manifest: create(ModelPackageSchema, { name: "slow" }),
+  });
+  const slow = (limit: string) =>
+    deployed.declare(
+      `deployments: [{model: slow, versions: [{version: 1, package: "${reference}"}], limits: {maxRunTime: ${limit}}}]`,
+    );
+  slow("30s");
+  const { since } = await deployed.awaitState(reference, State.READY);
+  await deployed.service.oip.modelInfer(floatRequest("slow", [1], [1]));
+  slow("1ms");
+  await deployed.awaitStatus(
+    ({ deployments, declaration }) =>
+      deployments.find(({ model }) => model === "slow")?.declarationHash === declaration?.hash,
+  );
+  await expect(deployed.service.oip.modelInfer(floatRequest("slow", [1], [1]))).rejects.toMatchObject({
+    message: expect.stringMatching(/running for more than 1 ms/),
+  });
+  expect((await deployed.awaitState(reference, State.READY)).since).toEqual(since);
+}, 30_000);
 
 describe("a new version", () => {
   test("that fails its golden examples never serves: its weight falls to the others, and the status says why", async () => {

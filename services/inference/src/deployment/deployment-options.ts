@@ -41,6 +41,7 @@ export interface DeploymentPlan {
   readonly rules: TrafficRules;
   readonly policy: PredictPolicy;
   readonly maxMessageBytes: number | undefined;
+  readonly maxRunTimeMs: number;
   /** The pipeline that serves in place of versions. */
   readonly pipeline: PipelinePlan | undefined;
   /** Equal for pipelines that run alike. */
@@ -107,7 +108,8 @@ const planOf = (
   const trustedKeys = declaredKeys(deployment, field, violations);
   const versions = deployment.versions.map((declared, index): VersionPlan => {
     const plan = { version: String(declared.version), reference: declared.package, options, trustedKeys };
-    return { ...plan, loadKey: JSON.stringify(plan), field: `${field}.versions[${index}]` };
+    const loaded = { ...plan, options: { ...options, maxRunTimeMs: undefined } };
+    return { ...plan, loadKey: JSON.stringify(loaded), field: `${field}.versions[${index}]` };
   });
   const policy = declaredPolicy(deployment, field, violations);
   const maxMessageBytes = limits?.maxMessageBytes ? Number(limits.maxMessageBytes) : undefined;
@@ -117,6 +119,7 @@ const planOf = (
     rules: declaredTraffic(deployment, field, violations),
     policy,
     maxMessageBytes,
+    maxRunTimeMs: options.maxRunTimeMs,
     pipeline: deployedPipeline(deployment, field, violations),
     pipelineKey:
       deployment.pipeline === undefined

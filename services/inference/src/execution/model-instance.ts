@@ -134,6 +134,12 @@ export class ModelInstance {
     return { unplaced: message.unplaced, inferNs };
   }
 
+  /** Has a changed `maxRunTimeMs` hold at once, for the run at hand as well. */
+  limitRunsAnew(): void {
+    clearTimeout(this.#limit);
+    this.#checkLimit();
+  }
+
   /**
    * Retires the thread after its current run, however long that takes: a thread that is in a run cannot be ended, and a
    * process that exits meanwhile is aborted.

@@ -49,6 +49,7 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
   observer.onState(State.LOADING);
   let lane: ModelLane | undefined;
   const instances: ModelInstance[] = [];
+  const limits = { maxRunTimeMs: options.maxRunTimeMs };
   try {
     for (let index = 0; index < options.instances; index++) {
       instances.push(
@@ -56,7 +57,10 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
           intraOpThreads: options.intraOpThreads,
           externalData: load.externalData,
           externalDataFolder: load.externalDataFolder,
-          maxRunTimeMs: options.maxRunTimeMs,
+          // Read before each run: a deployment may change it without a load.
+          get maxRunTimeMs() {
+            return limits.maxRunTimeMs;
+          },
           onChange: () => lane?.onInstanceChange(),
         }),
       );
@@ -89,6 +93,7 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
       loadSeconds: (performance.now() - startedMs) / 1000,
       policy: load.policy,
       maxMessageBytes: load.maxMessageBytes,
+      limits,
     });
   } catch (error) {
     await Promise.all(instances.map((instance) => instance.close()));

@@ -19,8 +19,17 @@ export interface ServedVersionParts {
   readonly loadSeconds: number;
   readonly policy: PredictPolicy;
   readonly maxMessageBytes: number | undefined;
+  /** What its instances read before each run. */
+  readonly limits: { maxRunTimeMs: number };
   /** Called once it is freed. */
   readonly onRetired?: (() => void) | undefined;
+}
+
+/** What may be said of a version that serves without loading it anew. */
+export interface ServingTerms {
+  readonly policy: PredictPolicy;
+  readonly maxMessageBytes: number | undefined;
+  readonly maxRunTimeMs: number;
 }
 
 /** A version of a model that can run, and the lane that requests go through. */
@@ -38,6 +47,7 @@ export class ServedVersion implements Servable {
   readonly memoryBytes: number;
   readonly loadSeconds: number;
   readonly #leases = new Leases();
+  readonly #limits: { maxRunTimeMs: number };
   readonly #onRetired: (() => void) | undefined;
   #policy: PredictPolicy;
   #maxMessageBytes: number | undefined;
@@ -54,6 +64,7 @@ export class ServedVersion implements Servable {
     this.goldenExamples = parts.goldenExamples;
     this.memoryBytes = parts.memoryBytes;
     this.loadSeconds = parts.loadSeconds;
+    this.#limits = parts.limits;
     this.#policy = parts.policy;
     this.#maxMessageBytes = parts.maxMessageBytes;
     this.#onRetired = parts.onRetired;
@@ -97,9 +108,12 @@ export class ServedVersion implements Servable {
   }
 
   /** Puts other terms in force, without a load. Calls under way keep those that they began with. */
-  govern(terms: { readonly policy: PredictPolicy; readonly maxMessageBytes: number | undefined }): void {
+  govern(terms: ServingTerms): void {
     this.#policy = terms.policy;
     this.#maxMessageBytes = terms.maxMessageBytes;
+    if (this.#limits.maxRunTimeMs === terms.maxRunTimeMs) return;
+    this.#limits.maxRunTimeMs = terms.maxRunTimeMs;
+    for (const instance of this.lane.instances) instance.limitRunsAnew();
   }
 
   lease(): () => void {
