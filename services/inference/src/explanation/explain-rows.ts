@@ -1,4 +1,6 @@
+import { setImmediate } from "node:timers/promises";
 import { seededRandom } from "@millrace/stats";
+import { InferenceCancelledError } from "../execution/model-lane.ts";
 import type { RunOptions, Servable } from "../serving/servable.ts";
 import { ExplainRequestInvalidError } from "./explain-errors.ts";
 import { ExplainedModel, type ExplainedOutput } from "./explained-model.ts";
@@ -44,6 +46,9 @@ export const explainRows = async (request: RowsToExplain, options: RunOptions): 
   const values = await model.evaluateRows(table);
   const rows: RowExplanation[] = [];
   for (const [row, value] of values.entries()) {
+    // Rows that are all like the background run nothing, and would keep every other call waiting.
+    await setImmediate();
+    if (options.signal?.aborted === true) throw new InferenceCancelledError();
     const different = Array.from({ length: background.rows }, (_, other) =>
       Uint32Array.from(units.keys()).filter((unit) => !isSame(table, row, background, other, units[unit])),
     );
@@ -64,7 +69,8 @@ const isSame = (table: RowTable, row: number, background: RowTable, other: numbe
   unit !== undefined && table.hasSame(row, background, other, unit);
 
 const checkEffort = ({ table, background, permutations, maxEvaluations }: RowsToExplain, units: number): void => {
-  const effort = table.rows * background.rows * rowsOfWalks(units, permutations) + table.rows + background.rows;
+  const walks = Math.max(1, rowsOfWalks(units, permutations));
+  const effort = table.rows * background.rows * walks + table.rows + background.rows;
   if (effort <= maxEvaluations) return;
   throw new ExplainRequestInvalidError(
     "permutations",

@@ -60,15 +60,9 @@ export class RowTable {
 
   /** Some of the rows. */
   chosen(rows: readonly number[]): RowTable {
-    return new RowTable(
-      this.inputs.map((input) => {
-        const { name, datatype, rowShape, perRow } = input;
-        const places = rows.flatMap((row) => Array.from({ length: perRow }, (_, element) => ({ row, element })));
-        const parts = places.map(({ row, element }) => bytesOfElement(input, row, element));
-        const data = datatype === "BYTES" ? encodeBytes(parts) : Buffer.concat(parts);
-        return { name, datatype, shape: [rows.length, ...rowShape], data };
-      }),
-    );
+    const mixed = new MixedRows(this, rows.length);
+    for (const row of rows) mixed.addRow(this, row);
+    return new RowTable(mixed.tensors());
   }
 }
 

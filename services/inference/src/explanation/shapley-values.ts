@@ -52,10 +52,12 @@ export const shapleyValues = async (input: ShapleyInput, evaluate: Evaluate): Pr
   const orders = Array.from({ length: permutations }, () => shuffled(units, input.random));
   const walks: Walk[] = [];
   for (const [background, own] of different.entries()) {
+    const isOwn = new Uint8Array(units);
+    for (const unit of own) isOwn[unit] = 1;
     const part = isExact(own.length, permutations)
       ? subsetWalks(background, own)
       : orders.flatMap((order) => {
-          const forwards = restricted(order, own);
+          const forwards = order.filter((unit) => isOwn[unit] === 1);
           const to = own.length - 1;
           const backwards = forwards.slice().reverse();
           return [forwards, backwards].map((order) => ({ background, order, from: 1, to }));
@@ -174,10 +176,4 @@ const shuffled = (count: number, random: () => number): Uint32Array => {
     order[other] = unit;
   }
   return order;
-};
-
-/** The part of an order that is of the given units. */
-const restricted = (order: Uint32Array, units: Uint32Array): Uint32Array => {
-  const own = new Set(units);
-  return order.filter((unit) => own.has(unit));
 };

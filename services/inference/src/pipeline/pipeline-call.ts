@@ -79,37 +79,30 @@ export class PipelineCall<R> {
 
   /** Runs each model of a router on its rows, and gives their answers in the order of the request. */
   async #route(step: BoundStep, router: NonNullable<BoundStep["router"]>): Promise<void> {
-    let routed: ReadonlyMap<string, readonly number[]>;
-    const tensor = this.#tensors[router.tensorNumber];
     try {
+      const tensor = this.#tensors[router.tensorNumber];
       if (tensor === undefined) throw new TypeError(`The router of ${step.name} started without its tensor.`);
-      routed = routeRows(router, tensor);
+      const routed = routeRows(router, tensor);
+      if (routed.size === 1) {
+        const [model = ""] = routed.keys();
+        await this.#infer(step, model, undefined, (outputs, fitting) => this.#give(outputs, fitting));
+        return;
+      }
+      const merged = new MergedRows(tensor.shape[0] ?? 0);
+      const numbers = [...step.writes.values()];
+      const runs = [...routed].map(([model, rows]) =>
+        this.#infer(step, model, rows, (outputs, { writes }) => {
+          merged.add(
+            rows,
+            numbers.map((number) => outputs[writes.indexOf(number)]),
+          );
+        }),
+      );
+      const answered = await Promise.all(runs);
+      if (answered.every(Boolean)) this.#give(merged.tensors(), { reads: [], writes: numbers });
     } catch (error) {
       this.#fail(step.name, "router", error);
-      return;
     }
-    if (routed.size === 1) {
-      const [model = ""] = routed.keys();
-      await this.#infer(step, model, undefined, (outputs, fitting) => this.#give(outputs, fitting));
-      return;
-    }
-    const merged = new MergedRows(tensor.shape[0] ?? 0);
-    const numbers = [...step.writes.values()];
-    const runs = [...routed].map(([model, rows]) =>
-      this.#infer(step, model, rows, (outputs, { writes }) => {
-        merged.add(
-          rows,
-          numbers.map((number) => outputs[writes.indexOf(number)]),
-        );
-      }),
-    );
-    const answered = await Promise.all(runs);
-    if (!answered.every(Boolean) || this.#over) return;
-    const tensors = merged.tensors();
-    this.#give(
-      tensors.flatMap((tensor) => tensor ?? []),
-      { reads: [], writes: numbers },
-    );
   }
 
   /**
@@ -153,7 +146,7 @@ export class PipelineCall<R> {
   }
 
   /** Takes a step's outputs, and starts what waited for them; the last step's outputs are the answer. */
-  #give(outputs: readonly Tensor[], { writes }: FittingModel): void {
+  #give(outputs: readonly (Tensor | undefined)[], { writes }: FittingModel): void {
     if (this.#over) return;
     const { bound } = this.#parts;
     const last = --this.#stepsLeft === 0;
