@@ -1,4 +1,4 @@
-import { Client, credentials, type MethodDefinition } from "@grpc/grpc-js";
+import { enveloped, PreparedConnection } from "./prepared-connection.ts";
 
 /** What a load of calls with one fixed request gave. */
 export interface LoadResult {
@@ -23,27 +23,18 @@ export interface Load {
   readonly isFailure?: (answer: Buffer) => boolean;
 }
 
-const identity = (bytes: Buffer): Buffer => bytes;
-
-const open = (address: string): Client =>
-  new Client(address, credentials.createInsecure(), {
-    "grpc.use_local_subchannel_pool": 1,
-    "grpc.max_receive_message_length": 256 * 1024 * 1024,
-    "grpc.enable_channelz": 0,
-  });
-
 /** Keeps so many unary calls under way, each begun when another ends, over one connection. */
 export const unaryLoad = async (load: Load): Promise<LoadResult> => {
-  const client = open(load.address);
+  const connection = await PreparedConnection.open(load.address);
   try {
+    const method = connection.method(load.path);
+    const envelope = enveloped(load.request);
     const call = (): Promise<boolean> =>
-      new Promise((resolve) => {
-        client.makeUnaryRequest(load.path, identity, identity, load.request, (error) => resolve(error === null));
-      });
+      new Promise((resolve) => connection.unary(method, envelope, { onEnd: resolve }));
     await closedLoop(call, load.inFlight, load.warmUpSeconds);
     return await closedLoop(call, load.inFlight, load.seconds);
   } finally {
-    client.close();
+    connection.close();
   }
 };
 
@@ -67,17 +58,8 @@ const closedLoop = async (call: () => Promise<boolean>, inFlight: number, second
 
 /** Keeps so many messages under way on one bidirectional stream whose answers come in order. */
 export const streamLoad = async (load: Load): Promise<LoadResult> => {
-  const client = open(load.address);
-  const definition: MethodDefinition<Buffer, Buffer> = {
-    path: load.path,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: identity,
-    responseSerialize: identity,
-    requestDeserialize: identity,
-    responseDeserialize: identity,
-  };
-  const stream = client.makeBidiStreamRequest(definition.path, identity, identity);
+  const connection = await PreparedConnection.open(load.address);
+  const envelope = enveloped(load.request);
   const latenciesMs: number[] = [];
   const begun: number[] = [];
   let answered = 0;
@@ -89,22 +71,23 @@ export const streamLoad = async (load: Load): Promise<LoadResult> => {
     await new Promise<void>((resolve, reject) => {
       const send = (): void => {
         begun.push(performance.now());
-        stream.write(load.request);
+        stream.send(envelope);
       };
-      stream.on("data", (answer: Buffer) => {
-        const now = performance.now();
-        if (load.isFailure?.(answer) === true) failures++;
-        const at = begun[answered++] ?? now;
-        if (at >= measureFrom) latenciesMs.push(now - at);
-        if (now < endMs) send();
-        else if (answered === begun.length) stream.end();
+      const stream = connection.stream(connection.method(load.path), {
+        onMessage: (answer) => {
+          const now = performance.now();
+          if (load.isFailure?.(answer) === true) failures++;
+          const at = begun[answered++] ?? now;
+          if (at >= measureFrom) latenciesMs.push(now - at);
+          if (now < endMs) send();
+          else if (answered === begun.length) stream.end();
+        },
+        onEnd: (ok) => (ok ? resolve() : reject(new Error(`The stream of ${load.path} failed.`))),
       });
-      stream.once("end", resolve);
-      stream.once("error", reject);
       for (let index = 0; index < load.inFlight; index++) send();
     });
   } finally {
-    client.close();
+    connection.close();
   }
   return resultOf(latenciesMs, failures, load.seconds);
 };
