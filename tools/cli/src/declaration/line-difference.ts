@@ -5,7 +5,7 @@ const around = 2;
 
 /** What an edit changes, as lines after `-`, `+`, or nothing where they stay; `…` stands for lines that are left out. */
 export const lineDifference = (before: string, after: string): string[] => {
-  const lines = diff(before.split("\n"), after.split("\n"));
+  const lines = diff(linesOf(before), linesOf(after));
   const isNear = lines.map((_, at) =>
     lines.slice(Math.max(0, at - around), at + around + 1).some(([what]) => what !== 0),
   );
@@ -14,3 +14,6 @@ export const lineDifference = (before: string, after: string): string[] => {
     return at === 0 || isNear[at - 1] ? "…" : [];
   });
 };
+
+/** A line feed ends a line, and begins none. */
+const linesOf = (text: string): string[] => text.replace(/\n$/, "").split("\n");
