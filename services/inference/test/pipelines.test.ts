@@ -28,6 +28,25 @@ const putModel = (name: string, bytes: Uint8Array) => {
   renameSync(join(folder, "part"), join(models, `${name}.onnx`));
 };
 
+/** An ensemble as Triton's users write it. */
+const putEnsemble = (name: string, datatype: string) => {
+  mkdirSync(join(models, name, "1"), { recursive: true });
+  writeFileSync(
+    join(models, name, "config.pbtxt"),
+    `platform: "ensemble"
+max_batch_size: 8
+input [ { name: "IN" data_type: ${datatype} dims: [ 2 ] } ]
+output [ { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }, { name: "MID" data_type: TYPE_FP32 dims: [ 2 ] } ]
+ensemble_scheduling { step [
+  { model_name: "double" model_version: -1
+    input_map { key: "x" value: "IN" } output_map { key: "y" value: "MID" } },
+  { model_name: "ten" model_version: -1
+    input_map { key: "x" value: "MID" } output_map { key: "score" value: "OUT" } }
+] }
+`,
+  );
+};
+
 interface Deployment {
   readonly model: string;
   readonly pipeline: object;
@@ -139,6 +158,8 @@ beforeAll(async () => {
   putModel("table", lookUpModel());
   putModel("swapped", scaleModel(1));
   putModel("slow", slowModel(12));
+  putEnsemble("triton", "TYPE_FP32");
+  putEnsemble("misfit", "TYPE_INT64");
   declare([...declared, ...drawn.map(({ name: model, declaration }) => ({ model, pipeline: declaration }))]);
   service = await startInference(["--models", models, "--deployments-file", file, "--deployments-poll-ms", "50"]);
 }, 60_000);
@@ -266,6 +287,23 @@ describe("a pipeline", () => {
     });
     const { models: index } = await service.oip.repositoryIndex({});
     expect(index.find(({ name }) => name === "ensemble")).toMatchObject({ version: "1", state: "READY" });
+  });
+
+  test("is what an ensemble of a Triton repository is, held to its configuration", async () => {
+    expect(await infer("triton", { IN: [1, 2] }, 1)).toEqual({ OUT: [60], MID: [2, 4] });
+    await expect(infer("triton", { IN: numbers(18) }, 9)).rejects.toMatchObject({ message: /at most 8/ });
+    const { config } = await service.oip.modelConfig({ name: "triton" });
+    expect(config).toMatchObject({
+      platform: "ensemble",
+      maxBatchSize: 8,
+      input: [{ name: "IN", dims: [2n] }],
+      schedulingChoice: {
+        case: "ensembleScheduling",
+        value: { step: [{ modelName: "double" }, { modelName: "ten" }] },
+      },
+    });
+    const status = await awaitState("misfit", State.FAILED);
+    expect(status.message).toMatch(/input\[0\]\.data_type/);
   });
 
   test("counts its requests and rows, and times each step", async () => {

@@ -23,3 +23,10 @@ export class NoBackgroundError extends MillraceError {
     );
   }
 }
+
+/** Thrown where the caller gave up between two rows. */
+export class ExplanationCancelledError extends MillraceError {
+  constructor() {
+    super("CANCELLED", Reason.CANCELLED, "The caller gave up while rows were explained.");
+  }
+}

@@ -1,8 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { seededRandom } from "@millrace/stats";
-import { InferenceCancelledError } from "../execution/model-lane.ts";
 import type { RunOptions, Servable } from "../serving/servable.ts";
-import { ExplainRequestInvalidError } from "./explain-errors.ts";
+import { ExplainRequestInvalidError, ExplanationCancelledError } from "./explain-errors.ts";
 import { ExplainedModel, type ExplainedOutput } from "./explained-model.ts";
 import type { RowTable, Unit } from "./row-table.ts";
 import { rowsOfWalks, shapleyValues } from "./shapley-values.ts";
@@ -48,7 +47,7 @@ export const explainRows = async (request: RowsToExplain, options: RunOptions): 
   for (const [row, value] of values.entries()) {
     // Rows that are all like the background run nothing, and would keep every other call waiting.
     await setImmediate();
-    if (options.signal?.aborted === true) throw new InferenceCancelledError();
+    if (options.signal?.aborted === true) throw new ExplanationCancelledError();
     const different = Array.from({ length: background.rows }, (_, other) =>
       Uint32Array.from(units.keys()).filter((unit) => !isSame(table, row, background, other, units[unit])),
     );

@@ -3,7 +3,14 @@ import type { TensorSpec } from "@millrace/tensor";
 import type { Servable } from "../serving/servable.ts";
 import { type BoundPipeline, type BoundStep, specText, whatDiffers } from "./bound-pipeline.ts";
 import { PipelineUnfitError, StepNotReadyError } from "./pipeline-errors.ts";
-import { cycleViolation, findCycle, type PipelinePlan, producedTwice, type StepPlan } from "./pipeline-plan.ts";
+import {
+  cycleViolation,
+  findCycle,
+  type PipelinePlan,
+  type PipelineTensors,
+  producedTwice,
+  type StepPlan,
+} from "./pipeline-plan.ts";
 import { kindOf, type RouterPlan, routedDatatype, routedKind } from "./router-plan.ts";
 
 /** A step and the model whose tensors it is bound to. */
@@ -74,14 +81,17 @@ export const bindPipeline = (plan: PipelinePlan, find: (model: string, version: 
       fitting: new WeakMap(),
     };
   });
-  return {
+  const followed: PipelineTensors = {
     inputs,
     outputs: outputs.map(({ spec }) => spec),
+    maxBatchSize: Math.min(...steps.map(({ model }) => model.maxBatchSize)),
+  };
+  return {
+    ...(plan.hold === undefined ? followed : plan.hold(followed)),
     labels: new Map(
       outputs.flatMap(({ spec, labels }) => (labels === undefined ? [] : [[spec.name, labels] as const])),
     ),
     batched,
-    maxBatchSize: Math.min(...steps.map(({ model }) => model.maxBatchSize)),
     tensors,
     outputTensors: [...plan.outputs.values()].map((tensor) => numberOf.get(tensor) ?? -1),
     steps: bound,

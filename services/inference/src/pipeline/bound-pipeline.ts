@@ -1,20 +1,17 @@
 import type { Tensor, TensorSpec } from "@millrace/tensor";
 import type { Servable } from "../serving/servable.ts";
+import type { PipelineTensors } from "./pipeline-plan.ts";
 import type { RouterPlan } from "./router-plan.ts";
 
 /**
  * A pipeline whose models were found and fit together. Its tensors are numbered: those that callers give come first, in
  * the order of `inputs`.
  */
-export interface BoundPipeline {
-  readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
+export interface BoundPipeline extends PipelineTensors {
   /** The names of an output's classes, by output, for those that have names. */
   readonly labels: ReadonlyMap<string, readonly string[]>;
   /** Whether every model joins requests: then so does the pipeline, row by row. */
   readonly batched: boolean;
-  /** Most rows that each of its steps takes. */
-  readonly maxBatchSize: number;
   /** The tensors' names, by number. */
   readonly tensors: readonly string[];
   /** By output: the number of its tensor. */

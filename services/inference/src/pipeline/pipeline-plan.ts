@@ -1,5 +1,6 @@
 import type { Pipeline, PipelineStep } from "@millrace/contracts/millrace/inference/v1/deployment";
 import type { FieldViolation } from "@millrace/errors";
+import type { TensorSpec } from "@millrace/tensor";
 import { type RouterPlan, routerPlan } from "./router-plan.ts";
 
 /** A graph of models as it was declared, checked as far as it can be without its models. */
@@ -12,6 +13,19 @@ export interface PipelinePlan {
   readonly outputs: ReadonlyMap<string, string>;
   /** Path in the declaration, for findings. */
   readonly field: string;
+  /**
+   * Holds what follows from the models to what was declared of the whole, and answers what callers are held to.
+   * @throws MillraceError where it does not fit.
+   */
+  readonly hold?: ((tensors: PipelineTensors) => PipelineTensors) | undefined;
+}
+
+/** What callers see of a pipeline. */
+export interface PipelineTensors {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  /** Most rows of one request, where its models join them. */
+  readonly maxBatchSize: number;
 }
 
 export interface StepPlan {

@@ -171,9 +171,12 @@ export class PipelineServable implements Servable {
       this.#bound = bindPipeline(this.plan, (model, version) => this.#find(model, version));
       this.#error = undefined;
     } catch (error) {
-      if (!(error instanceof MillraceError)) throw error;
       this.#bound = undefined;
-      this.#error = error;
+      // Whoever changes the roster is not to fail for a pipeline: its status tells, and the log has the cause.
+      this.#error =
+        error instanceof MillraceError
+          ? error
+          : new MillraceError("INTERNAL", Reason.INTERNAL, "The pipeline could not be bound.", { cause: error });
     }
   }
 

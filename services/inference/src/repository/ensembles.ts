@@ -5,6 +5,7 @@ import { servePipeline } from "../pipeline/serve-pipeline.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 import { defaultPolicy } from "../serving/servable.ts";
 import { ensemblePipeline } from "./config/ensemble-pipeline.ts";
+import { fitToGraph } from "./config/fit-to-graph.ts";
 import { ModelConfigInvalidError } from "./config/model-config-invalid-error.ts";
 
 export interface EnsemblesObserver {
@@ -37,8 +38,14 @@ export class Ensembles {
   put(name: string, version: string, path: string, config: ModelConfig): () => void {
     const violations: FieldViolation[] = [];
     const plan = planPipeline(name, ensemblePipeline(config, name, version), "ensemble_scheduling", violations);
+    for (const side of ["input", "output"] as const) {
+      for (const [index, { reshape }] of config[side].entries()) {
+        if (reshape === undefined) continue;
+        violations.push({ field: `${side}[${index}].reshape`, expected: "none in an ensemble", got: "a reshape" });
+      }
+    }
     if (violations.length > 0) throw new ModelConfigInvalidError(name, violations);
-    return () => this.#begin(plan, path);
+    return () => this.#begin({ ...plan, hold: (tensors) => heldTo(config, name, tensors) }, path);
   }
 
   #begin(plan: PipelinePlan, path: string): void {
@@ -69,3 +76,13 @@ export class Ensembles {
     for (const name of [...this.#loaded.keys()]) this.release(name);
   }
 }
+
+/** Holds what follows from an ensemble's models to its configuration. @throws ModelConfigInvalidError */
+const heldTo = (config: ModelConfig, name: string, tensors: PipelineTensors): PipelineTensors => {
+  const { inputs, outputs } = fitToGraph(config, name, tensors);
+  return {
+    inputs: inputs.map(({ spec }) => spec),
+    outputs: outputs.map(({ spec }) => spec),
+    maxBatchSize: config.maxBatchSize > 0 ? Math.min(config.maxBatchSize, tensors.maxBatchSize) : tensors.maxBatchSize,
+  };
+};
