@@ -12,6 +12,7 @@ import { registerExplanationMetrics } from "./explanation/explanation-metrics.ts
 import { openInferenceCalls, openInferenceService } from "./open-inference-service.ts";
 import { registerPipelineMetrics } from "./pipeline/pipeline-metrics.ts";
 import { FeatureReader } from "./prediction/feature-reader.ts";
+import { InferenceLog } from "./prediction/inference-log.ts";
 import { PredictionLog } from "./prediction/prediction-log.ts";
 import { featureObserver, registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
 import { ModelRepository } from "./repository/model-repository.ts";
@@ -52,7 +53,12 @@ await runService(
         : host.own(
             new PredictionLog(
               events,
-              { topic: config.predictionTopic, maxBuffered: config.predictionBuffer, closeLimitMs: 5000 },
+              {
+                topic: config.predictionTopic,
+                maxBuffered: config.predictionBuffer,
+                maxBufferedBytes: config.predictionBufferBytes,
+                closeLimitMs: 5000,
+              },
               predictionLogObserver(log, metrics),
             ),
           );
@@ -64,7 +70,10 @@ await runService(
     const shadows = registerShadowMetrics(host.metrics, (model, shadow, err) =>
       log.warn({ model, shadow, err }, "A shadow failed on a copy of a call."),
     );
-    const path = new InferencePath(roster, [new ShadowTraffic(roster, config.shadowCopies, shadows)]);
+    const path = new InferencePath(roster, [
+      new ShadowTraffic(roster, config.shadowCopies, shadows),
+      ...(predictions === undefined ? [] : [new InferenceLog(predictions)]),
+    ]);
     const repository =
       config.models === undefined
         ? undefined

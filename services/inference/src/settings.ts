@@ -69,6 +69,10 @@ export const settings = {
     z.coerce.number().int().min(1).default(10_000),
     "Most predictions that wait to be logged; more are dropped, and counted.",
   ),
+  predictionBufferBytes: setting(
+    z.coerce.number().int().min(1).default(67_108_864),
+    "Most memory that predictions hold while they wait to be logged, in bytes; more are dropped, and counted.",
+  ),
   maxBatchSize: setting(
     z.coerce.number().int().min(1).default(128),
     "Most rows in one run, for models that say nothing else; 1 joins no requests.",

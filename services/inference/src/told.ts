@@ -44,14 +44,34 @@ export const tagLog = (log: Log): TagWatchObserver => ({
 });
 
 /** What the prediction log tells, as metrics and log lines. */
-export const predictionLogObserver = (log: Log, metrics: PredictionMetrics): PredictionLogObserver => ({
+export const predictionLogObserver = (
+  log: Log,
+  metrics: PredictionMetrics,
+  warnOfDrops = onceASecond((reason, count) => log.warn({ count, reason }, "Predictions were not logged.")),
+): PredictionLogObserver => ({
   onLogged: (count) => metrics.logged.inc(count),
   onDropped: (count, reason) => {
     metrics.dropped.inc({ reason }, count);
-    log.warn({ count, reason }, "Predictions were not logged.");
+    warnOfDrops(reason, count);
   },
   onFailed: (err) => {
     metrics.appendFailures.inc();
     log.warn({ err }, "The event log did not take predictions; those that no caller waits for are tried again.");
   },
 });
+
+/** Tells at most once a second of each reason; the counts of those between are added to the next. */
+const onceASecond = (tell: (reason: string, count: number) => void): ((reason: string, count: number) => void) => {
+  const told = new Map<string, { atMs: number; count: number }>();
+  return (reason, count) => {
+    const now = performance.now();
+    const last = told.get(reason) ?? { atMs: Number.NEGATIVE_INFINITY, count: 0 };
+    last.count += count;
+    if (now - last.atMs >= 1000) {
+      tell(reason, last.count);
+      last.atMs = now;
+      last.count = 0;
+    }
+    told.set(reason, last);
+  };
+};

@@ -1,10 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
-import { PredictionSchema } from "@millrace/contracts/millrace/event/v1/event";
 import { type EventLog, openEventLog } from "@millrace/event-log";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { LoggableRows } from "./loggable-rows.ts";
 import { PredictionLog } from "./prediction-log.ts";
 
 let folder: string;
@@ -22,10 +21,10 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const open = (topic = "predictions", maxBuffered = 1000) =>
+const open = (topic = "predictions", maxBuffered = 1000, maxBufferedBytes = 1_000_000) =>
   new PredictionLog(
     events,
-    { topic, maxBuffered, closeLimitMs: 500 },
+    { topic, maxBuffered, maxBufferedBytes, closeLimitMs: 500 },
     {
       onLogged: (count) => {
         counts.logged += count;
@@ -39,8 +38,17 @@ const open = (topic = "predictions", maxBuffered = 1000) =>
     },
   );
 
-const predictions = (count: number, prefix = "p") =>
-  Array.from({ length: count }, (_, at) => create(PredictionSchema, { id: `${prefix}${at}`, model: "m" }));
+const utf8 = new TextEncoder();
+/** Rows whose keys tell them apart, each so many bytes. */
+const predictions = (count: number, prefix = "p", bytesEach = 10): LoggableRows => ({
+  count,
+  bytes: count * bytesEach,
+  records: (from, to) =>
+    Array.from({ length: to - from }, (_, at) => ({
+      key: utf8.encode(`${prefix}${from + at}`),
+      value: new Uint8Array(bytesEach),
+    })),
+});
 
 const keys = async (topic = "predictions") => {
   const found: string[] = [];
@@ -70,6 +78,38 @@ describe("predictions that are offered", () => {
     await log.close();
     expect(await keys()).toEqual(["p0", "p1", "p2", "p3", "p4"]);
     expect(counts.dropped).toEqual({ BUFFER_FULL: 3 });
+  });
+
+  test("are dropped and counted where they would hold more memory than the buffer may", async () => {
+    await events.ensureTopic("predictions", 1);
+    const log = open("predictions", 100, 100);
+    log.offer(predictions(2, "a", 40));
+    log.offer(predictions(1, "b", 40));
+    await log.close();
+    expect(await keys()).toEqual(["a0", "a1"]);
+    expect(counts.dropped).toEqual({ BUFFER_FULL: 1 });
+  });
+
+  test("have room again once the log has those before them", async () => {
+    await events.ensureTopic("predictions", 1);
+    const log = open("predictions", 2, 100);
+    for (const prefix of ["a", "b", "c"]) {
+      log.offer(predictions(2, prefix, 50));
+      while (log.buffered > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await log.close();
+    expect(await keys()).toEqual(["a0", "a1", "b0", "b1", "c0", "c1"]);
+    expect(counts.dropped).toEqual({});
+  });
+
+  test("are dropped and counted where a record is larger than a log takes, and hold up none behind them", async () => {
+    await events.ensureTopic("predictions", 1);
+    const log = open("predictions", 10, 10_000_000);
+    log.offer(predictions(1, "wide", 1_500_000));
+    log.offer(predictions(1, "narrow"));
+    await log.close();
+    expect(await keys()).toEqual(["narrow0"]);
+    expect(counts).toEqual({ logged: 1, dropped: { TOO_LARGE: 1 }, failed: 0 });
   });
 
   test("wait for a log that does not take them, and are written once when it does", async () => {

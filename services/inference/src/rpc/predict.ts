@@ -8,10 +8,11 @@ import {
 import type { CallContext, Unary } from "@millrace/grpc";
 import { ModelInvalidError, type Tensor } from "@millrace/tensor";
 import { rowsOf } from "../execution/batch-rows.ts";
+import { calibratedOutput } from "../prediction/calibrated-outputs.ts";
 import { requestColumn, valueAt } from "../prediction/column-rows.ts";
 import { PredictRequestInvalidError } from "../prediction/predict-errors.ts";
 import type { PredictionLog } from "../prediction/prediction-log.ts";
-import { isSampled, predictionRecords } from "../prediction/prediction-records.ts";
+import { isSampled, loggablePredictions } from "../prediction/prediction-records.ts";
 import { type FeatureReading, readFeatures } from "../prediction/read-features.ts";
 import { rowsOfRequest } from "../prediction/request-rows.ts";
 import { type Caller, type InferencePath, MessageTooLargeError } from "../serving/inference-path.ts";
@@ -58,10 +59,11 @@ const predictWith = async (
   const features = await readFeatures(parts, served, request, call);
   const { rows, inputs, binding } = features;
   const outputs = await runRows(parts.path, served, inputs, rows, caller);
+  const calibrated = calibratedOutput(served.origin.manifest, outputs);
 
   if (parts.log !== undefined) {
     const sampled = ids.flatMap((id, row) => (isSampled(id, sampling) ? row : []));
-    const records = predictionRecords(
+    const records = loggablePredictions(
       {
         served,
         bindings: binding.inputs,
@@ -70,6 +72,7 @@ const predictWith = async (
         entities: features.entities,
         columns: features.columns,
         outputs,
+        calibrated,
         answeredMs: parts.nowMs(),
         latencyMs: performance.now() - startedMs,
         traceId: call.traceId,
@@ -84,7 +87,10 @@ const predictWith = async (
   }
   return {
     predictionIds: ids,
-    outputs: outputs.map(({ name, datatype, shape, data }) => ({ name, datatype, shape: shape.map(BigInt), data })),
+    outputs: outputs.map((output) => {
+      const { name, datatype, shape, data } = output.name === calibrated?.name ? calibrated.tensor : output;
+      return { name, datatype, shape: shape.map(BigInt), data };
+    }),
     features: features.served.map(({ values, ...served }) => ({
       ...served,
       ...(request.withFeatures && values !== undefined ? { values } : {}),
@@ -116,7 +122,7 @@ const runRows = async (
     const count = Math.min(step, rows - first);
     const part = inputs.map((input) => rowsOf(input, first, count));
     parts.push(
-      path.runOn({ served, id: "", inputs: part, rows: count, caller }, (outputs) =>
+      path.runOn({ served, id: "", inputs: part, rows: count, caller, byEntity: true }, (outputs) =>
         outputs.map((output) => {
           if (output.shape[0] !== count) {
             throw new ModelInvalidError(

@@ -48,6 +48,8 @@ export interface ObservedRun {
   /** The first dimension of every input where the model is batched; 1 otherwise. */
   readonly rows: number;
   readonly caller: Caller;
+  /** Whether it is part of a prediction by entity, which is logged with its features by whoever makes it. */
+  readonly byEntity?: boolean | undefined;
 }
 
 /**
