@@ -11,7 +11,7 @@ export {
 } from "./dynamic-batching.ts";
 export { ModelFailedError } from "./model-failed-error.ts";
 export { ModelInvalidError } from "./model-invalid-error.ts";
-export { type BatchingOptions, defaultQueuePolicy, QueueFullError, type QueuePolicy } from "./queue-policy.ts";
+export { type BatchingOptions, defaultQueuePolicy, levelOf, QueueFullError, type QueuePolicy } from "./queue-policy.ts";
 export { Slab } from "./slab.ts";
 export { byteCount, elementCount, type Tensor, type TensorSpec } from "./tensor.ts";
 export { TensorInvalidError } from "./tensor-invalid-error.ts";

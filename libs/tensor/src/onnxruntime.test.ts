@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
 import { TensorProto_DataType as Onnx } from "@millrace/contracts/onnx/onnx";
 import { describe, expect, test } from "vitest";
 import { identityModel, onnxTypes } from "../test/identity-model.ts";
+import { optionalModel, sequenceModel } from "../test/not-a-tensor-models.ts";
 import { encodeBytes, encodeStrings } from "./bytes-elements.ts";
 import { type Datatype, elementBytes } from "./datatype.ts";
 import { ModelInvalidError, OnnxSession } from "./onnxruntime.ts";
@@ -95,7 +97,18 @@ describe("what cannot be carried is refused by name", () => {
   });
 
   test("a model of BF16", async () => {
-    await expect(OnnxSession.create(identityModel(Onnx.BFLOAT16))).rejects.toThrow(ModelInvalidError);
+    const load = OnnxSession.create(identityModel(Onnx.BFLOAT16));
+    await expect(load).rejects.toThrow(ModelInvalidError);
+    await expect(load).rejects.toThrow("The input x has ONNX's datatype 16 (BF16), which cannot be carried.");
+  });
+
+  test.each([
+    ["a sequence", sequenceModel(), "The output s is not a tensor"],
+    ["an optional", optionalModel(), "The output o is not a tensor"],
+  ])("%s", async (_, model, message) => {
+    const load = OnnxSession.create(model);
+    await expect(load).rejects.toThrow(ModelInvalidError);
+    await expect(load).rejects.toThrow(message);
   });
 
   test.each([
@@ -127,4 +140,40 @@ describe("what cannot be carried is refused by name", () => {
     await expect(run).rejects.toThrow(message);
     await session.close();
   });
+});
+
+describe("execution providers", () => {
+  const model = identityModel(Onnx.FLOAT);
+
+  test("are the CPU where none is asked for", async () => {
+    const session = await OnnxSession.create(model);
+    expect(session.executionProvider).toEqual({ name: "cpu", reason: "it was asked for" });
+    await session.close();
+  });
+
+  // Where this machine has one of them the first is taken, and the rest of the test tells nothing.
+  test("are tried in order, and what was passed over is told with its reason", async () => {
+    const session = await OnnxSession.create(model, { executionProviders: ["dml", "coreml", "cpu"] });
+    expect(session.executionProvider.name).toBe("cpu");
+    expect(session.executionProvider.reason).toMatch(
+      /^dml was asked for first and is not available: .*; coreml was asked for next and is not available: /,
+    );
+    await session.close();
+  });
+
+  test.skipIf(existsSync("/dev/nvidia0"))("fail the load where none of them is there", async () => {
+    const session = await OnnxSession.create(model, { executionProviders: ["cuda", "cpu"] });
+    expect(session.executionProvider.reason).toMatch(/^cuda was asked for first and is not available: /);
+    await session.close();
+    const load = OnnxSession.create(model, { executionProviders: ["cuda"] });
+    await expect(load).rejects.toThrow(ModelInvalidError);
+    await expect(load).rejects.toThrow(/The model cannot be loaded: cuda is not available \(/);
+  });
+
+  test.each([[["gpu", "cpu"], /got gpu/] as const, [[], /got none/] as const])(
+    "%j is refused by name",
+    async (executionProviders, message) => {
+      await expect(OnnxSession.create(model, { executionProviders })).rejects.toThrow(message);
+    },
+  );
 });

@@ -3,6 +3,13 @@ import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { decodeStrings, encodeStrings } from "./bytes-elements.ts";
 import { checkTensor } from "./check-tensor.ts";
 import type { Datatype } from "./datatype.ts";
+import {
+  checkExecutionProviders,
+  type ExecutionProviderName,
+  providerReason,
+  type SkippedProvider,
+  whyNotInstalled,
+} from "./execution-providers.ts";
 import { hideFloat16Array } from "./hide-float16-array.ts";
 import { ModelFailedError } from "./model-failed-error.ts";
 import { ModelInvalidError } from "./model-invalid-error.ts";
@@ -10,6 +17,7 @@ import { elementCount, type Tensor, type TensorSpec } from "./tensor.ts";
 import { TensorInvalidError } from "./tensor-invalid-error.ts";
 import { bytesOf, typedView } from "./typed-view.ts";
 
+export { type ExecutionProviderName, executionProviderNames } from "./execution-providers.ts";
 export { ModelFailedError, ModelInvalidError };
 
 hideFloat16Array(() => new OrtTensor("float32", new Float32Array(1)));
@@ -17,6 +25,11 @@ hideFloat16Array(() => new OrtTensor("float32", new Float32Array(1)));
 export interface OnnxSessionOptions {
   /** Threads that one run may use. Default 1: models share the machine, and scale by workers. */
   readonly intraOpThreads?: number;
+  /**
+   * Where to run it, in order of preference: the first of `executionProviderNames` that this machine has is taken.
+   * Default: `cpu`.
+   */
+  readonly executionProviders?: readonly string[];
   /** Weights that the model keeps in other files, by the path that it names each by. */
   readonly externalData?: ReadonlyMap<string, Uint8Array>;
   /**
@@ -43,11 +56,12 @@ export class OnnxSession {
   readonly inputs: readonly OnnxTensorSpec[];
   readonly outputs: readonly OnnxTensorSpec[];
   /** Where the model runs, and why there. */
-  readonly executionProvider = { name: "cpu", reason: "the only provider that this build of the adapter asks for" };
+  readonly executionProvider: { readonly name: ExecutionProviderName; readonly reason: string };
   readonly #session: InferenceSession;
 
-  private constructor(session: InferenceSession) {
+  private constructor(session: InferenceSession, executionProvider: OnnxSession["executionProvider"]) {
     this.#session = session;
+    this.executionProvider = executionProvider;
     this.inputs = session.inputMetadata.map((metadata) => specOf("input", metadata));
     this.outputs = session.outputMetadata.map((metadata) => specOf("output", metadata));
   }
@@ -55,38 +69,37 @@ export class OnnxSession {
   /**
    * Loads a model.
    * @param model the bytes of an ONNX file.
-   * @throws ModelInvalidError when it cannot be read, naming a file with weights that is not there, or naming the input or output that cannot be carried (sequences,
-   *   maps, BF16 and 8-bit floats).
+   * @throws ModelInvalidError when it cannot be read; naming a file with weights that is not there; naming the input or
+   *   output that cannot be carried (sequences, maps, BF16 and 8-bit floats); naming an execution provider that is
+   *   unknown, or each that was asked for where none is there.
    */
   static async create(model: Uint8Array, options: OnnxSessionOptions = {}): Promise<OnnxSession> {
-    let session: InferenceSession;
-    const { externalData = new Map<string, Uint8Array>(), externalDataFolder = devNull } = options;
-    try {
-      session = await InferenceSession.create(model, {
-        executionProviders: ["cpu"],
-        intraOpNumThreads: options.intraOpThreads ?? 1,
-        interOpNumThreads: 1,
-        executionMode: "sequential",
-        // Failures reach the caller as errors; the runtime's own lines on stderr would say them twice.
-        logSeverityLevel: 4,
-        ...(externalData.size === 0 ? {} : { externalData: [...externalData].map(([path, data]) => ({ path, data })) }),
-        extra: {
-          session: {
-            intra_op: { allow_spinning: "0" },
-            inter_op: { allow_spinning: "0" },
-            model_external_initializers_file_folder_path: externalDataFolder,
-          },
-        },
-      });
-    } catch (cause) {
-      throw new ModelInvalidError(missingWeights(cause) ?? `The model cannot be loaded: ${firstLine(cause)}`, cause);
+    const asked = checkExecutionProviders(options.executionProviders ?? ["cpu"]);
+    const skipped: SkippedProvider[] = [];
+    for (const name of asked) {
+      let why = whyNotInstalled(name);
+      if (why === undefined) {
+        let session: InferenceSession;
+        try {
+          session = await createSession(model, name, options);
+        } catch (cause) {
+          if (name === "cpu") throw await loadError(model, cause);
+          why = firstLine(cause);
+          skipped.push({ name, why });
+          continue;
+        }
+        try {
+          return new OnnxSession(session, { name, reason: providerReason(skipped, asked) });
+        } catch (error) {
+          await session.release();
+          throw error;
+        }
+      }
+      skipped.push({ name, why });
     }
-    try {
-      return new OnnxSession(session);
-    } catch (error) {
-      await session.release();
-      throw error;
-    }
+    throw new ModelInvalidError(
+      `The model cannot be loaded: ${skipped.map(({ name, why }) => `${name} is not available (${why})`).join(", ")}.`,
+    );
   }
 
   /**
@@ -158,6 +171,42 @@ export class OnnxSession {
     }
   }
 }
+
+const createSession = (
+  model: Uint8Array,
+  provider: ExecutionProviderName,
+  { intraOpThreads = 1, externalData = new Map(), externalDataFolder = devNull }: OnnxSessionOptions,
+): Promise<InferenceSession> =>
+  InferenceSession.create(model, {
+    executionProviders: [provider],
+    intraOpNumThreads: intraOpThreads,
+    interOpNumThreads: 1,
+    executionMode: "sequential",
+    // Failures reach the caller as errors; the runtime's own lines on stderr would say them twice.
+    logSeverityLevel: 4,
+    ...(externalData.size === 0 ? {} : { externalData: [...externalData].map(([path, data]) => ({ path, data })) }),
+    extra: {
+      session: {
+        intra_op: { allow_spinning: "0" },
+        inter_op: { allow_spinning: "0" },
+        model_external_initializers_file_folder_path: externalDataFolder,
+      },
+    },
+  });
+
+const loadError = async (model: Uint8Array, cause: unknown): Promise<ModelInvalidError> => {
+  const uncarried = /Unsupported data type: (\d+)/.exec(firstLine(cause))?.[1];
+  if (uncarried !== undefined) {
+    const type = Number(uncarried);
+    // Loaded for this only: it parses whole models, which no worker needs otherwise.
+    const { tensorOfType } = await import("./tensor-of-type.ts");
+    return new ModelInvalidError(
+      `${tensorOfType(model, type)} has ONNX's datatype ${type}${type === 16 ? " (BF16)" : ""}, which cannot be carried.`,
+      cause,
+    );
+  }
+  return new ModelInvalidError(missingWeights(cause) ?? `The model cannot be loaded: ${firstLine(cause)}`, cause);
+};
 
 /** onnxruntime-common's words for datatypes, and ours. */
 const datatypes: Readonly<Record<string, Datatype>> = {
