@@ -3,11 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MessageShape } from "@bufbuild/protobuf";
 import {
+  type DeploymentStatus,
   VersionStatus_State as State,
   type VersionStatus,
   type WatchStatusResponseSchema,
 } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import { type ModelStore, openModelStore, type PackageContent } from "@millrace/model-package";
+import { declarationHash } from "../src/deployment/parse-declaration.ts";
 import { type RunningInference, startInference } from "./start-inference.ts";
 
 type Status = MessageShape<typeof WatchStatusResponseSchema>;
@@ -25,6 +27,8 @@ export interface DeployedService {
   push(repository: string, content: PackageContent, tags?: readonly string[]): Promise<string>;
   /** Waits until the status is as asked, and answers it. */
   awaitStatus(isThere: (status: Status) => boolean): Promise<Status>;
+  /** Waits until the declaration that was put there last is in force for a model, and answers that model's status. */
+  awaitInForce(model: string): Promise<DeploymentStatus>;
   /** Waits until a version of a package is in a state. @throws where it failed instead. */
   awaitState(reference: string, state: State): Promise<VersionStatus>;
   /** Ends the process with SIGKILL, and starts another on the same files. */
@@ -46,6 +50,7 @@ export const startDeployedService = async (
       ...(typeof flags === "function" ? flags(folder) : flags),
     ]);
   let service = await start();
+  let declaredHash = "";
 
   const awaitStatus: DeployedService["awaitStatus"] = async (isThere) => {
     for await (const status of service.deployments.watchStatus({}, { timeoutMs: 30_000 })) {
@@ -61,6 +66,7 @@ export const startDeployedService = async (
       return service;
     },
     declare: (yaml) => {
+      declaredHash = declarationHash(yaml);
       writeFileSync(`${file}.new`, yaml);
       renameSync(`${file}.new`, file);
     },
@@ -69,6 +75,13 @@ export const startDeployedService = async (
       return `${repository}@${digest}`;
     },
     awaitStatus,
+    awaitInForce: async (model) => {
+      const find = ({ deployments }: Status) =>
+        deployments.find((one) => one.model === model && one.declarationHash === declaredHash);
+      const status = find(await awaitStatus((status) => find(status) !== undefined));
+      if (status === undefined) throw new Error("The model left the status.");
+      return status;
+    },
     awaitState: async (reference, state) => {
       const find = ({ deployments }: Status) =>
         deployments.flatMap(({ versions }) => versions).findLast((version) => version.package === reference);

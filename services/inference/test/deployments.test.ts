@@ -188,6 +188,23 @@ deployments:
   }, 30_000);
 });
 
+test("Predict keeps an entity on one version, by the first row of a call", async () => {
+  const [one, two] = [await push(1), await push(2)];
+  deployed.declare(`
+deployments:
+  - model: flight_delay
+    versions: [{version: 1, package: "${one}", weight: 1}, {version: 2, package: "${two}", weight: 1}]
+    sticky: {entity: airport}
+`);
+  await deployed.awaitInForce("flight_delay");
+  const airports = Array.from({ length: 30 }, (_, index) => `A${index}`);
+  const versionsOf = async (rows: (airport: string) => string[]) =>
+    await Promise.all(airports.map(async (airport) => (await predict(rows(airport))).modelVersion));
+  const first = await versionsOf((airport) => [airport]);
+  expect(new Set(first)).toEqual(new Set(["1", "2"]));
+  expect(await versionsOf((airport) => [airport, "another"])).toEqual(first);
+}, 30_000);
+
 describe("a tag that moves", () => {
   test("is told in the log and the status, loads nothing, and is forgotten when it comes back", async () => {
     const first = await deployed.push("scale", scalePackage(1), ["live"]);
