@@ -1,6 +1,6 @@
 import type { ModelConfig } from "@millrace/contracts/inference/model_config";
 import type { FieldViolation, MillraceError } from "@millrace/errors";
-import { type PipelinePlan, planPipeline } from "../pipeline/pipeline-plan.ts";
+import { type PipelinePlan, type PipelineTensors, planPipeline } from "../pipeline/pipeline-plan.ts";
 import { servePipeline } from "../pipeline/serve-pipeline.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 import { defaultPolicy } from "../serving/servable.ts";
