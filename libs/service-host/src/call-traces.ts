@@ -1,5 +1,5 @@
 import type { CallContext, ObservedMethod, StatusName } from "@millrace/grpc";
-import { ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, trace } from "@opentelemetry/api";
+import { type Attributes, ROOT_CONTEXT, SpanKind, SpanStatusCode, TraceFlags, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { AlwaysOnSampler, BatchSpanProcessor, type IdGenerator, TracerProvider } from "@opentelemetry/sdk-trace";
@@ -9,6 +9,8 @@ export interface CallTraces {
   /** Whether a trace that begins here is recorded: a fixed share of trace ids, so that all services decide alike. */
   sample(traceId: string): boolean;
   handled(method: ObservedMethod, call: CallContext, code: StatusName | "OK", seconds: number): void;
+  /** The same for a request over HTTP. @param route the path with its parts' names, as metrics have it. */
+  handledHttp(method: string, route: string, call: CallContext, status: number, seconds: number): void;
   /** Sends what is left and closes. */
   close(): Promise<void>;
 }
@@ -29,42 +31,59 @@ export const callTraces = (service: string, endpoint: string, ratio: number): Ca
     spanProcessors: [new BatchSpanProcessor({ exporter })],
   });
   const tracer = provider.getTracer("@millrace/service-host");
+  const record = (
+    name: string,
+    attributes: Attributes,
+    fault: string | undefined,
+    call: CallContext,
+    seconds: number,
+  ): void => {
+    const { traceId, spanId, parentSpanId, sampled } = call.trace;
+    if (sampled !== true) {
+      return;
+    }
+    const endTime = Date.now();
+    const parent =
+      parentSpanId === undefined
+        ? ROOT_CONTEXT
+        : trace.setSpanContext(ROOT_CONTEXT, {
+            traceId,
+            spanId: parentSpanId,
+            traceFlags: TraceFlags.SAMPLED,
+            isRemote: true,
+          });
+    ids.next = { traceId, spanId };
+    const span = tracer.startSpan(
+      name,
+      { kind: SpanKind.SERVER, startTime: endTime - seconds * 1000, attributes },
+      parent,
+    );
+    if (fault !== undefined) {
+      span.setStatus({ code: SpanStatusCode.ERROR, message: fault });
+    }
+    span.end(endTime);
+  };
   return {
     sample: (traceId) => Number.parseInt(traceId.slice(-8), 16) < ratio * 2 ** 32,
     handled: (method, call, code, seconds) => {
-      const { traceId, spanId, parentSpanId, sampled } = call.trace;
-      if (sampled !== true) {
+      if (call.trace.sampled !== true) {
         return;
       }
-      const endTime = Date.now();
-      const parent =
-        parentSpanId === undefined
-          ? ROOT_CONTEXT
-          : trace.setSpanContext(ROOT_CONTEXT, {
-              traceId,
-              spanId: parentSpanId,
-              traceFlags: TraceFlags.SAMPLED,
-              isRemote: true,
-            });
-      ids.next = { traceId, spanId };
-      const span = tracer.startSpan(
-        `${method.service}/${method.name}`,
-        {
-          kind: SpanKind.SERVER,
-          startTime: endTime - seconds * 1000,
-          attributes: {
-            "rpc.system": "grpc",
-            "rpc.service": method.service,
-            "rpc.method": method.name,
-            "rpc.response.status_code": code,
-          },
-        },
-        parent,
-      );
-      if (serverFaults.has(code)) {
-        span.setStatus({ code: SpanStatusCode.ERROR, message: code });
-      }
-      span.end(endTime);
+      const attributes = {
+        "rpc.system": "grpc",
+        "rpc.service": method.service,
+        "rpc.method": method.name,
+        "rpc.response.status_code": code,
+      };
+      record(`${method.service}/${method.name}`, attributes, serverFaults.has(code) ? code : undefined, call, seconds);
+    },
+    handledHttp: (method, route, call, status, seconds) => {
+      const attributes = {
+        "http.request.method": method,
+        "http.route": route,
+        "http.response.status_code": status,
+      };
+      record(`${method} ${route}`, attributes, status >= 500 ? String(status) : undefined, call, seconds);
     },
     close: () => provider.shutdown(),
   };

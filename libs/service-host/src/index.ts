@@ -1,4 +1,5 @@
 export { callMetrics } from "./call-metrics.ts";
+export type { CallTraces } from "./call-traces.ts";
 export { type DefaultPorts, type HostConfig, hostSettings } from "./host-settings.ts";
 export { readSettings, SettingsInvalidError } from "./read-settings.ts";
 export { type BuildService, runService } from "./run-service.ts";

@@ -13,7 +13,7 @@ export class SettingsInvalidError extends MillraceError {
 }
 
 /** Variables of the prefix that are read by others than services. */
-const foreignVariables = new Set(["MILLRACE_SEED"]);
+const foreignVariables = new Set(["MILLRACE_SEED", "MILLRACE_FUZZ_CASES"]);
 
 /**
  * Reads settings from the environment, and over it from flags: `--grpc-port 8011`, `--grpc-port=8011`, `--reflection`.

@@ -1,6 +1,7 @@
 import { type Channel, type ChannelOptions, openChannel } from "@millrace/grpc";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import type { CallTraces } from "./call-traces.ts";
 
 /** What the host closes at the end. */
 export interface Closeable {
@@ -32,6 +33,8 @@ export interface ServiceHost {
   openChannel(address: string): Channel;
   /** Aborted when the stop begins. */
   readonly stopping: AbortSignal;
+  /** Makes spans of requests that come by other ways than gRPC; undefined where no trace is sent. */
+  readonly traces: CallTraces | undefined;
 }
 
 /** The state behind a ServiceHost; `runService` drives it. */
@@ -58,6 +61,7 @@ export class HostState implements ServiceHost {
     },
   };
   onHealthChange: (() => void) | undefined;
+  traces: CallTraces | undefined;
 
   constructor(parts: {
     log: Logger;

@@ -63,6 +63,7 @@ export class ServiceProcess {
         this.#server === undefined ? ["The service is starting."] : this.#host.unreadyReasons(),
       );
       this.#traces = await openTraces(this.#name, this.#config);
+      this.#host.traces = this.#traces;
       this.#services = await build(this.#host);
       this.#server = await this.#listen();
     } catch (error) {

@@ -4,6 +4,7 @@ import { CallCancelledError, type CallContext, continueTrace, Metadata, type Tra
 /** One request in the REST form, as handlers of either protocol see a call. It has no deadline: HTTP carries none. */
 export class RestCall implements CallContext {
   readonly #request: IncomingMessage;
+  readonly #sampleTrace: ((traceId: string) => boolean) | undefined;
   readonly #controller = new AbortController();
   #trace: TraceContext | undefined;
   #metadata: Metadata | undefined;
@@ -12,8 +13,15 @@ export class RestCall implements CallContext {
   readonly deadlineMs = undefined;
   principal: string | undefined;
 
-  constructor(request: IncomingMessage, path: string, draining: AbortSignal) {
+  /** @param sampleTrace decides whether a trace that begins here is recorded; none is, unless given. */
+  constructor(
+    request: IncomingMessage,
+    path: string,
+    draining: AbortSignal,
+    sampleTrace?: (traceId: string) => boolean,
+  ) {
     this.#request = request;
+    this.#sampleTrace = sampleTrace;
     this.method = `${request.method} ${path}`;
     this.draining = draining;
   }
@@ -23,7 +31,11 @@ export class RestCall implements CallContext {
   }
 
   get trace(): TraceContext {
-    this.#trace ??= continueTrace(this.header("traceparent"));
+    if (this.#trace === undefined) {
+      const trace = continueTrace(this.header("traceparent"));
+      const sampled = trace.sampled ?? this.#sampleTrace?.(trace.traceId);
+      this.#trace = { ...trace, sampled };
+    }
     return this.#trace;
   }
 

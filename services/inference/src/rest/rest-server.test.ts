@@ -1,7 +1,9 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type IncomingMessage, type RequestOptions, request } from "node:http";
+import { Agent, type IncomingMessage, type RequestOptions, request } from "node:http";
 import { request as tlsRequest } from "node:https";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -142,6 +144,56 @@ describe("a REST server with TLS", () => {
   test("does not listen with files that do not fit", async () => {
     const tls = { certificateFile: at("server.pem"), privateKeyFile: at("client.key") };
     await expect(listen({ tls })).rejects.toThrow(CannotListenError);
+  });
+});
+
+describe("requests of one connection that do not wait for each other", () => {
+  test("are answered one after the other, in order", async () => {
+    let most = 0;
+    let open = 0;
+    const answer: RestRoute["answer"] = async ({ part }) => {
+      most = Math.max(most, ++open);
+      await sleep(1);
+      open--;
+      return plain(`<${part("id")}>`);
+    };
+    const { address } = await listen({ routes: [{ method: "GET", path: "v2/:id", answer }] });
+    const [host, port] = address.split(":");
+    const socket = connect(Number(port), host);
+    const ids = Array.from({ length: 50 }, (_, id) => id);
+    socket.write(
+      ids.map((id) => `GET /v2/${id} HTTP/1.1\r\nhost: a\r\n${id === 49 ? "connection: close\r\n" : ""}\r\n`).join(""),
+    );
+    const received = await text(socket);
+    expect([...received.matchAll(/<(\d+)>/g)].map(([, id]) => Number(id))).toEqual(ids);
+    expect(most).toBe(1);
+  });
+});
+
+describe("a REST server that stops", () => {
+  test("closes connections that have no request, and answers the others first", async () => {
+    let begun = () => {};
+    const running = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const answer: RestRoute["answer"] = async () => {
+      begun();
+      await sleep(50);
+      return plain("done");
+    };
+    const server = await listen({ routes: [{ method: "GET", path: "v2/slow", answer }] });
+    const [host, port] = server.address.split(":");
+    const silent = connect(Number(port), host);
+    await once(silent, "connect");
+    const asked = ask(request, `http://${server.address}/v2/slow`, { agent: new Agent({ keepAlive: true }) });
+    await running;
+    const stop = new AbortController();
+    const stopped = server.run(stop.signal);
+    stop.abort();
+    await once(silent, "close");
+    const { text, response } = await asked;
+    expect([text, response.headers.connection]).toEqual(["done", "close"]);
+    await stopped;
   });
 });
 

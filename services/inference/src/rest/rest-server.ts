@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { MillraceError } from "@millrace/errors";
 import {
@@ -33,6 +33,8 @@ export interface RestServerOptions {
   readonly maxReceiveBytes: number;
   readonly routes: readonly RestRoute[];
   readonly onAnswered: RestObserver;
+  /** Decides whether a trace that begins here is recorded; a caller's own decision goes first. None is, unless given. */
+  readonly sampleTrace?: ((traceId: string) => boolean) | undefined;
   /** Is given what a caller does not see whole: a defect, or the cause underneath an error. */
   readonly onFailure: (error: unknown, method: string, traceId: string) => void;
 }
@@ -50,8 +52,10 @@ export class RestServer {
   readonly #server: Server;
   readonly #draining = new AbortController();
   readonly #stopWatching: () => void;
-  #open = 0;
-  #onIdle = () => {};
+  /** The last response of each connection. */
+  readonly #latest = new WeakMap<Socket, ServerResponse>();
+  /** The connections, and how many requests of each are not answered. */
+  readonly #connections = new Map<Socket, number>();
 
   private constructor(options: RestServerOptions, server: Server, stopWatching: () => void) {
     this.#options = options;
@@ -59,6 +63,10 @@ export class RestServer {
     this.#server = server;
     this.#stopWatching = stopWatching;
     server.keepAliveTimeout = keepAliveMs;
+    server.on(options.tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
+      this.#connections.set(socket, 0);
+      socket.once("close", () => this.#connections.delete(socket));
+    });
     server.on("request", (request, response) => void this.#answer(request, response));
     // Otherwise Node says "continue" by itself, and a body that is refused anyway is sent.
     server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
@@ -102,14 +110,10 @@ export class RestServer {
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
     }
     this.#draining.abort();
-    this.#server.close();
-    this.#server.closeIdleConnections();
-    if (this.#open > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-      });
-    }
-    this.#server.closeIdleConnections();
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // Also those that never sent anything, which Node does not count as idle.
+    for (const [socket, open] of this.#connections) if (open === 0) socket.destroy();
+    await closed;
   }
 
   /** Cuts off what is left. */
@@ -122,17 +126,19 @@ export class RestServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const startedMs = performance.now();
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
-    const call = new RestCall(request, path, this.#draining.signal);
-    this.#open++;
-    response.once("close", () => {
-      if (!response.writableFinished) call.cancel();
-      this.#open--;
-      if (this.#open === 0) this.#onIdle();
-    });
+    const call = new RestCall(request, path, this.#draining.signal, this.#options.sampleTrace);
+    const { socket } = request;
+    const onGone = () => call.cancel();
+    socket.once("close", onGone);
+    this.#count(socket, 1);
     // A caller that resets its connection is told of by "close".
     response.on("error", () => {});
     let route = "unknown";
     let answer: RestAnswer;
+    const previous = this.#latest.get(socket);
+    this.#latest.set(socket, response);
+    // Node hands over every request of a connection at once, and would hold all of their answers.
+    if (previous !== undefined) await over(previous, socket);
     try {
       const found = this.#router.find(request.method ?? "GET", path);
       route = found.route.path;
@@ -158,7 +164,14 @@ export class RestServer {
       this.#options.onFailure(error, call.method, call.traceId);
       response.destroy();
     }
-    this.#options.onAnswered(route, answer.status, (performance.now() - startedMs) / 1000);
+    socket.off("close", onGone);
+    this.#count(socket, -1);
+    this.#options.onAnswered({ call, method: request.method ?? "", route, status: answer.status }, seconds(startedMs));
+  }
+
+  #count(socket: Socket, change: number): void {
+    const open = this.#connections.get(socket);
+    if (open !== undefined) this.#connections.set(socket, open + change);
   }
 
   /** A probe has no token to send, and learns nothing but up or down. */
@@ -187,6 +200,19 @@ export class RestServer {
     if (!whole && !call.signal.aborted) this.#options.onFailure(error, call.method, call.traceId);
   }
 }
+
+/** Waits until a response was sent, or its connection is closed. */
+const over = (response: ServerResponse, socket: Socket): Promise<void> =>
+  new Promise((resolve) => {
+    if (response.closed || socket.destroyed) {
+      resolve();
+      return;
+    }
+    response.once("close", resolve);
+    socket.once("close", resolve);
+  });
+
+const seconds = (startedMs: number): number => (performance.now() - startedMs) / 1000;
 
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;

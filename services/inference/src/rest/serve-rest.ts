@@ -14,6 +14,8 @@ export const serveRest = async (
 ): Promise<void> => {
   const { restPort: port, grpcHost, maxReceiveBytes } = config;
   if (port === "off") return;
+  const { traces } = host;
+  const observe = registerRestMetrics(host.metrics);
   const rest = host.own(
     await RestServer.listen({
       ...serverSecurity(config),
@@ -21,7 +23,11 @@ export const serveRest = async (
       port,
       maxReceiveBytes,
       routes: restRoutes(calls, inference),
-      onAnswered: registerRestMetrics(host.metrics),
+      sampleTrace: traces?.sample,
+      onAnswered: (answered, seconds) => {
+        observe(answered, seconds);
+        traces?.handledHttp(answered.method, answered.route, answered.call, answered.status, seconds);
+      },
       onFailure: (err, method, traceId) =>
         host.log.error({ err, method, traceId }, "A request of the REST form failed."),
     }),
