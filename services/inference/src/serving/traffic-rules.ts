@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { pointOfTexts } from "./point-of-texts.ts";
 import type { Servable } from "./servable.ts";
 
 /** Who answers the calls of a name that ask for no version. */
@@ -132,8 +132,7 @@ const byKey = (versions: readonly Servable[], weights: TrafficRules["weights"], 
     const weight = weights.get(served.version) ?? 0;
     if (weight === 0 || !served.alive) continue;
     // The name is part of it, so that the callers who see a canary are not the same for every model.
-    const bytes = hash("sha256", `${served.name}\0${served.version}\0${key}`, "buffer");
-    const time = -Math.log((bytes.readUIntBE(0, 6) + 1) / 2 ** 48) / weight;
+    const time = -Math.log(pointOfTexts(served.name, served.version, key)) / weight;
     if (time >= firstTime && first !== undefined) continue;
     first = served;
     firstTime = time;
