@@ -8,6 +8,7 @@ import { freePort } from "@millrace/backing";
 import { ModelStreamInferResponseSchema } from "@millrace/contracts/inference/grpc_service";
 import { startScript } from "./child-server.ts";
 import { denseModel } from "./dense-model.ts";
+import { deployModels } from "./deployed-model.ts";
 import { inferRequest, modelInferPath } from "./infer-request.ts";
 import { startInference } from "./inference-server.ts";
 import { type Load, type LoadResult, streamLoad, unaryLoad } from "./load-generator.ts";
@@ -64,6 +65,12 @@ export const measureCalls = async (command: string, runs: number, seconds: numbe
     started.push(server);
     return { server, ...rest };
   };
+  const logged = async (name: string) => {
+    const own = join(folder, name);
+    mkdirSync(own);
+    const deployed = await deployModels(own, "mlp", [mlp], ", predictionLog: {inferSampling: 1}");
+    return { ...deployed.environment, MILLRACE_EVENT_LOG_URL: `log:${join(own, "log")}` };
+  };
   try {
     const models = join(folder, "models");
     mkdirSync(models);
@@ -73,8 +80,9 @@ export const measureCalls = async (command: string, runs: number, seconds: numbe
     if (echo === undefined) throw new Error("There is no echo.");
     const sinkPort = await script("trace-sink-server.ts");
     const plain = await serve({ MILLRACE_MODELS: models });
+    const withLog = await serve(await logged("log"));
     const withTraces = await serve({
-      MILLRACE_MODELS: models,
+      ...(await logged("traces")),
       MILLRACE_OTLP_ENDPOINT: `http://127.0.0.1:${sinkPort}`,
       MILLRACE_TRACE_SAMPLE_RATIO: "0.01",
     });
@@ -85,10 +93,17 @@ export const measureCalls = async (command: string, runs: number, seconds: numbe
       { ...unary, ...plain, what: `unary ModelInfer, ${what}`, bar: 0.8 },
       {
         ...unary,
+        ...withLog,
+        what: `the same with every prediction logged`,
+        bar: 0.7,
+        note: () => logNote(withLog.metricsPort),
+      },
+      {
+        ...unary,
         ...withTraces,
-        what: `the same with traces sampled at 1 %`,
+        what: `the same with every prediction logged and traces sampled at 1 %`,
         bar: 0.6,
-        note: () => traceNote(sinkPort),
+        note: async () => `${await logNote(withTraces.metricsPort)}, ${await traceNote(sinkPort)}`,
       },
       {
         ...plain,
@@ -99,7 +114,7 @@ export const measureCalls = async (command: string, runs: number, seconds: numbe
       },
     ];
     const rows: Measured[] = [];
-    for (const turn of [variants.slice(0, 2), variants.slice(2)]) {
+    for (const turn of [variants.slice(0, 3), variants.slice(3)]) {
       rows.push(...(await measure(turn, echo, runs, seconds)));
     }
     record("inference", command, rows);
@@ -176,6 +191,19 @@ const measure = async (
     );
   }
   return rows;
+};
+
+/** @throws where nothing was logged: the figure would be of something else. */
+const logNote = async (metricsPort: number): Promise<string> => {
+  const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  const sum = (metric: string): number =>
+    [...text.matchAll(new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)$`, "gm"))].reduce(
+      (total, [, value]) => total + Number(value),
+      0,
+    );
+  const logged = sum("millrace_prediction_log_logged_total");
+  if (logged === 0) throw new Error("No prediction was logged.");
+  return `${round(logged)} logged, ${round(sum("millrace_prediction_log_dropped_total"))} dropped`;
 };
 
 /** Spans are sent every few seconds. @throws where none came. */
