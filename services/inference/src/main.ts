@@ -15,6 +15,9 @@ import { FeatureReader } from "./prediction/feature-reader.ts";
 import { InferenceLog } from "./prediction/inference-log.ts";
 import { PredictionLog } from "./prediction/prediction-log.ts";
 import { featureObserver, registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
+import { PayloadLog } from "./prediction/payload-log.ts";
+import { registerPayloadMetrics } from "./prediction/payload-metrics.ts";
+import { PayloadObserver } from "./prediction/payload-observer.ts";
 import { ModelRepository } from "./repository/model-repository.ts";
 import { repositoryOptions } from "./repository/repository-options.ts";
 import { serveRest } from "./rest/serve-rest.ts";
@@ -31,7 +34,15 @@ import { registerShadowMetrics } from "./serving/shadow-metrics.ts";
 import { ShadowTraffic } from "./serving/shadow-traffic.ts";
 import { settings } from "./settings.ts";
 import { SystemSharedMemory } from "./shared-memory/system-shared-memory.ts";
-import { declarationLog, deploymentLog, predictionLogObserver, repositoryLog, tagLog } from "./told.ts";
+import {
+  declarationLog,
+  deploymentLog,
+  instanceLog,
+  payloadLogObserver,
+  predictionLogObserver,
+  repositoryLog,
+  tagLog,
+} from "./told.ts";
 
 await runService(
   "inference",
@@ -75,9 +86,22 @@ await runService(
       ...(predictions === undefined ? [] : [new InferenceLog(predictions)]),
     ]);
     const repository =
+    const payloadMetrics = registerPayloadMetrics(host.metrics, () => payloads.buffered);
+    const payloads = host.own(
+      new PayloadLog(
+        {
+          maxBuffered: config.payloadBuffer,
+          maxBufferedBytes: config.payloadBufferBytes,
+          closeLimitMs: 5000,
+          firstRetryMs: 200,
+        },
+        payloadLogObserver(log, payloadMetrics),
+      ),
+    );
       config.models === undefined
         ? undefined
         : host.own(new ModelRepository(repositoryOptions(config), roster, config, repositoryLog(log)));
+      new PayloadObserver(payloads),
     await repository?.start();
     if (repository?.mode === "poll") host.start(repository);
 

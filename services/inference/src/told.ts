@@ -2,6 +2,9 @@ import type { ServiceHost } from "@millrace/service-host";
 import type { DeclarationFileObserver } from "./deployment/declaration-file.ts";
 import type { DeploymentsObserver } from "./deployment/deployments.ts";
 import type { TagWatchObserver } from "./deployment/tag-watch.ts";
+import type { InstanceObserver } from "./execution/instance-supervisor.ts";
+import type { PayloadLogObserver } from "./prediction/payload-log.ts";
+import type { PayloadMetrics } from "./prediction/payload-metrics.ts";
 import type { PredictionLogObserver } from "./prediction/prediction-log.ts";
 import type { PredictionMetrics } from "./prediction/prediction-metrics.ts";
 import type { ModelRepositoryObserver } from "./repository/model-repository.ts";
@@ -59,6 +62,23 @@ export const predictionLogObserver = (
     log.warn({ err }, "The event log did not take predictions; those that no caller waits for are tried again.");
   },
 });
+
+/** What the payload logs tell, as metrics and log lines. */
+export const payloadLogObserver = (log: Log, metrics: PayloadMetrics): PayloadLogObserver => {
+  const reasons = new Map<string, unknown>();
+  const warn = onceASecond((reason, count) =>
+    log.warn({ count, reason, err: reasons.get(reason) }, "Events of a payload log were not sent."),
+  );
+  return {
+    onEvents: (outcome, count, why) => {
+      metrics.events.inc({ outcome }, count);
+      if (outcome === "SENT") return;
+      reasons.set(outcome, why);
+      warn(outcome, count);
+    },
+    onRetry: () => metrics.retries.inc(),
+  };
+};
 
 /** Tells at most once a second of each reason; the counts of those between are added to the next. */
 const onceASecond = (tell: (reason: string, count: number) => void): ((reason: string, count: number) => void) => {

@@ -2,6 +2,7 @@ import { MillraceError, Reason } from "@millrace/errors";
 import { type Tensor, TensorInvalidError } from "@millrace/tensor";
 import type { InferOptions } from "../execution/model-lane.ts";
 import { inputsOf } from "../protocol/model-inputs.ts";
+import type { RawExchange } from "../protocol/raw-exchange.ts";
 import type { ModelRoster } from "./model-roster.ts";
 import type { Servable } from "./servable.ts";
 import type { RoutingKeys } from "./traffic-rules.ts";
@@ -37,6 +38,8 @@ export interface TensorCall {
   /** The names of the outputs that are asked for, in that order; empty for all. */
   readonly outputs: readonly string[];
   readonly caller: Caller;
+  /** The bodies of a call over HTTP, for payload logs: see RawExchange. */
+  readonly exchange?: RawExchange | undefined;
 }
 
 /** One run on its way: what an observer is told. */
@@ -50,6 +53,8 @@ export interface ObservedRun {
   readonly caller: Caller;
   /** Whether it is part of a prediction by entity, which is logged with its features by whoever makes it. */
   readonly byEntity?: boolean | undefined;
+  /** The bodies of a call over HTTP; undefined where it came over gRPC. */
+  readonly exchange?: RawExchange | undefined;
 }
 
 /**
@@ -83,7 +88,7 @@ export class InferencePath {
     }
     const { inputs, rows } = inputsOf(call.tensors(served), served.inputs, served.batched, served.maxBatchSize);
     const order = outputOrder(call.outputs, served.outputs);
-    return await this.runOn({ served, id: call.id, inputs, rows, caller }, (outputs) =>
+    return await this.runOn({ served, id: call.id, inputs, rows, caller, exchange: call.exchange }, (outputs) =>
       encode(served, order === undefined ? outputs : order.flatMap((place) => outputs[place] ?? [])),
     );
   }

@@ -3,6 +3,7 @@ import type { Tensor, TensorSpec } from "@millrace/tensor";
 import type { InferOptions } from "../execution/model-lane.ts";
 import type { ModelStatistics } from "../execution/model-statistics.ts";
 import { defaultFeaturePolicy, type FeaturePolicy } from "../prediction/feature-policy.ts";
+import type { PayloadPolicy } from "../prediction/payload-policy.ts";
 import type { RoutingKeys } from "./traffic-rules.ts";
 
 /** Where something that is served comes from. */
@@ -13,6 +14,8 @@ export interface ModelOrigin {
   readonly digest: string;
   /** The package's repository; empty for a bare model file. */
   readonly repository: string;
+  /** The URL of the store that has the package, where that is not the service's. */
+  readonly storeUrl?: string | undefined;
   readonly manifest: ModelPackage | undefined;
 }
 
@@ -26,6 +29,8 @@ export interface PredictPolicy {
   /** Share of the rows of calls with tensors that are logged, 0 to 1. */
   readonly inferSampling: number;
   readonly acknowledge: "ASYNCHRONOUS" | "BEFORE_RESPONSE";
+  /** Undefined where payloads are not logged. */
+  readonly payloads: PayloadPolicy | undefined;
 }
 
 export const defaultPolicy: PredictPolicy = {
@@ -34,6 +39,7 @@ export const defaultPolicy: PredictPolicy = {
   sampling: 1,
   inferSampling: 0,
   acknowledge: "ASYNCHRONOUS",
+  payloads: undefined,
 };
 
 /** What a run is given beside its tensors. A pipeline chooses its steps' versions by what the call can be told apart by. */

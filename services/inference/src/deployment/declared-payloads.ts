@@ -1,0 +1,28 @@
+import { type Deployment, PayloadLog_Mode as Mode } from "@millrace/contracts/millrace/inference/v1/deployment";
+import type { FieldViolation } from "@millrace/errors";
+import type { PayloadPolicy } from "../prediction/payload-policy.ts";
+
+/**
+ * What a deployment says of its payload log; undefined where it has none.
+ * @param field path of the deployment. @param violations is added to, for every rule that is broken.
+ */
+export const declaredPayloads = (
+  { model, payloadLog }: Deployment,
+  field: string,
+  violations: FieldViolation[],
+): PayloadPolicy | undefined => {
+  if (payloadLog === undefined) return undefined;
+  const { url, mode, sampling, inferenceServiceName, namespace, component, endpoint } = payloadLog;
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    violations.push({ field: `${field}.payload_log.url`, expected: "a URL of http or https", got: url });
+  }
+  return {
+    url,
+    mode: mode === Mode.REQUEST ? "REQUEST" : mode === Mode.RESPONSE ? "RESPONSE" : "ALL",
+    sampling: sampling ?? 1,
+    inferenceServiceName: inferenceServiceName || model,
+    namespace,
+    component: component || "predictor",
+    endpoint: endpoint || "default",
+  };
+};
