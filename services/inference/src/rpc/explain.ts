@@ -4,7 +4,7 @@ import type {
   TensorRows,
 } from "@millrace/contracts/millrace/inference/v1/prediction_service";
 import type { Unary } from "@millrace/grpc";
-import type { ModelStore } from "@millrace/model-package";
+import { type ModelStore, openModelStore } from "@millrace/model-package";
 import { isDatatype, type Tensor, TensorInvalidError } from "@millrace/tensor";
 import { LRUCache } from "lru-cache";
 import { ExplainRequestInvalidError, NoBackgroundError } from "../explanation/explain-errors.ts";
@@ -148,15 +148,17 @@ const fromPackage = async (
   random: () => number,
   signal: AbortSignal,
 ): Promise<RowTable> => {
-  const { digest, repository } = served.origin;
+  const { digest, repository, storeUrl } = served.origin;
   if (digest === "") throw new NoBackgroundError(model, "it is of no package.");
   let background = known.get(digest);
   if (background === undefined) {
-    background = await packageBackground(
-      await store.pull(`${repository}@${digest}`, [], signal),
-      served.inputs,
-      signal,
-    );
+    const own = storeUrl === undefined ? undefined : await openModelStore(storeUrl);
+    try {
+      const reader = await (own ?? store).pull(`${repository}@${digest}`, [], signal);
+      background = await packageBackground(reader, served.inputs, signal);
+    } finally {
+      await own?.close();
+    }
     known.set(digest, background);
   }
   return drawBackground(model, background, served.inputs, backgroundRows || defaultBackgroundRows, random);

@@ -29,8 +29,10 @@ export const ociLayout = async (source: string, path: string): Promise<FoundMode
   };
 };
 
+const storeUrl = (folder: string): string => `oci:${folder}`;
+
 const withStore = async <T>(folder: string, use: (store: ModelStore) => Promise<T>): Promise<T> => {
-  const store = await openModelStore(`oci:${folder}`);
+  const store = await openModelStore(storeUrl(folder));
   try {
     return await use(store);
   } finally {
@@ -75,7 +77,13 @@ const packageVersion = (
         model: await reader.model(),
         externalData: await reader.externalData(),
         golden: await reader.golden(),
-        origin: { reference, digest: reader.digest, repository: reader.repository, manifest: reader.manifest },
+        origin: {
+          reference,
+          digest: reader.digest,
+          repository: reader.repository,
+          storeUrl: storeUrl(folder),
+          manifest: reader.manifest,
+        },
       };
     }),
 });
