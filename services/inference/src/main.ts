@@ -13,11 +13,11 @@ import { openInferenceCalls, openInferenceService } from "./open-inference-servi
 import { registerPipelineMetrics } from "./pipeline/pipeline-metrics.ts";
 import { FeatureReader } from "./prediction/feature-reader.ts";
 import { InferenceLog } from "./prediction/inference-log.ts";
-import { PredictionLog } from "./prediction/prediction-log.ts";
-import { featureObserver, registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
 import { PayloadLog } from "./prediction/payload-log.ts";
 import { registerPayloadMetrics } from "./prediction/payload-metrics.ts";
 import { PayloadObserver } from "./prediction/payload-observer.ts";
+import { PredictionLog } from "./prediction/prediction-log.ts";
+import { featureObserver, registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
 import { ModelRepository } from "./repository/model-repository.ts";
 import { repositoryOptions } from "./repository/repository-options.ts";
 import { serveRest } from "./rest/serve-rest.ts";
@@ -37,7 +37,6 @@ import { SystemSharedMemory } from "./shared-memory/system-shared-memory.ts";
 import {
   declarationLog,
   deploymentLog,
-  instanceLog,
   payloadLogObserver,
   predictionLogObserver,
   repositoryLog,
@@ -81,11 +80,6 @@ await runService(
     const shadows = registerShadowMetrics(host.metrics, (model, shadow, err) =>
       log.warn({ model, shadow, err }, "A shadow failed on a copy of a call."),
     );
-    const path = new InferencePath(roster, [
-      new ShadowTraffic(roster, config.shadowCopies, shadows),
-      ...(predictions === undefined ? [] : [new InferenceLog(predictions)]),
-    ]);
-    const repository =
     const payloadMetrics = registerPayloadMetrics(host.metrics, () => payloads.buffered);
     const payloads = host.own(
       new PayloadLog(
@@ -98,10 +92,15 @@ await runService(
         payloadLogObserver(log, payloadMetrics),
       ),
     );
+    const path = new InferencePath(roster, [
+      new ShadowTraffic(roster, config.shadowCopies, shadows),
+      ...(predictions === undefined ? [] : [new InferenceLog(predictions)]),
+      new PayloadObserver(payloads),
+    ]);
+    const repository =
       config.models === undefined
         ? undefined
         : host.own(new ModelRepository(repositoryOptions(config), roster, config, repositoryLog(log)));
-      new PayloadObserver(payloads),
     await repository?.start();
     if (repository?.mode === "poll") host.start(repository);
 

@@ -73,7 +73,6 @@ export const settings = {
     z.coerce.number().int().min(1).default(67_108_864),
     "Most memory that predictions hold while they wait to be logged, in bytes; more are dropped, and counted.",
   ),
-  maxBatchSize: setting(
   payloadBuffer: setting(
     z.coerce.number().int().min(1).default(1000),
     "Most events of payload logs that wait for one receiver; more are dropped, and counted.",
@@ -82,6 +81,7 @@ export const settings = {
     z.coerce.number().int().min(1).default(67_108_864),
     "Most memory that events of payload logs hold while they wait for one receiver, in bytes; more are dropped, and counted.",
   ),
+  maxBatchSize: setting(
     z.coerce.number().int().min(1).default(128),
     "Most rows in one run, for models that say nothing else; 1 joins no requests.",
   ),

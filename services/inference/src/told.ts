@@ -2,7 +2,6 @@ import type { ServiceHost } from "@millrace/service-host";
 import type { DeclarationFileObserver } from "./deployment/declaration-file.ts";
 import type { DeploymentsObserver } from "./deployment/deployments.ts";
 import type { TagWatchObserver } from "./deployment/tag-watch.ts";
-import type { InstanceObserver } from "./execution/instance-supervisor.ts";
 import type { PayloadLogObserver } from "./prediction/payload-log.ts";
 import type { PayloadMetrics } from "./prediction/payload-metrics.ts";
 import type { PredictionLogObserver } from "./prediction/prediction-log.ts";

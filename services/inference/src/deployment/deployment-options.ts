@@ -79,6 +79,21 @@ export const planDeployments = (declaration: DeploymentDeclaration, defaults: Se
   return plans;
 };
 
+const notYet = ["responseCache"] as const;
+const notYetOfBatching = ["priorityLevels", "defaultQueuePolicy", "preserveOrdering"] as const;
+
+const notDone = (deployment: Deployment, field: string): FieldViolation[] => {
+  const { batching, executionProviders } = deployment;
+  const names: string[] = notYet.filter((name) => deployment[name] !== undefined);
+  for (const name of notYetOfBatching) if (batching?.[name]) names.push(`batching.${name}`);
+  if (executionProviders.some((name) => name !== "cpu")) names.push("executionProviders");
+  return names.map((name) => ({
+    field: `${field}.${name}`,
+    expected: "nothing: it is not served yet",
+    got: "a declaration",
+  }));
+};
+
 const planOf = (
   deployment: Deployment,
   field: string,
