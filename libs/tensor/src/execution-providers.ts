@@ -2,12 +2,8 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { listSupportedBackends } from "onnxruntime-node";
+import { type ExecutionProviderName, executionProviderNames } from "./execution-provider-name.ts";
 import { ModelInvalidError } from "./model-invalid-error.ts";
-
-/** Where onnxruntime can run a model, by its own words. */
-export const executionProviderNames = ["cpu", "cuda", "tensorrt", "coreml", "dml", "webgpu"] as const;
-
-export type ExecutionProviderName = (typeof executionProviderNames)[number];
 
 /** @throws ModelInvalidError naming what is no execution provider, or that there is none. */
 export const checkExecutionProviders = (names: readonly string[]): readonly ExecutionProviderName[] => {

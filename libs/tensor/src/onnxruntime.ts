@@ -3,9 +3,9 @@ import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { decodeStrings, encodeStrings } from "./bytes-elements.ts";
 import { checkTensor } from "./check-tensor.ts";
 import type { Datatype } from "./datatype.ts";
+import type { ExecutionProviderName } from "./execution-provider-name.ts";
 import {
   checkExecutionProviders,
-  type ExecutionProviderName,
   providerReason,
   type SkippedProvider,
   whyNotInstalled,
@@ -17,7 +17,6 @@ import { elementCount, type Tensor, type TensorSpec } from "./tensor.ts";
 import { TensorInvalidError } from "./tensor-invalid-error.ts";
 import { bytesOf, typedView } from "./typed-view.ts";
 
-export { type ExecutionProviderName, executionProviderNames } from "./execution-providers.ts";
 export { ModelFailedError, ModelInvalidError };
 
 hideFloat16Array(() => new OrtTensor("float32", new Float32Array(1)));

@@ -8,6 +8,8 @@ import { runService } from "@millrace/service-host";
 import { DeclarationFile } from "./deployment/declaration-file.ts";
 import { Deployments } from "./deployment/deployments.ts";
 import { TagWatch } from "./deployment/tag-watch.ts";
+import { endWithStuckRuns } from "./execution/end-with-stuck-runs.ts";
+import { MemoryBudget } from "./execution/memory-budget.ts";
 import { registerExplanationMetrics } from "./explanation/explanation-metrics.ts";
 import { openInferenceCalls, openInferenceService } from "./open-inference-service.ts";
 import { registerPipelineMetrics } from "./pipeline/pipeline-metrics.ts";
@@ -37,6 +39,7 @@ import { SystemSharedMemory } from "./shared-memory/system-shared-memory.ts";
 import {
   declarationLog,
   deploymentLog,
+  instanceLog,
   payloadLogObserver,
   predictionLogObserver,
   repositoryLog,
@@ -48,6 +51,9 @@ await runService(
   settings,
   async (host, config) => {
     const { log } = host;
+    endWithStuckRuns((runs) =>
+      log.fatal({ runs }, "Runs of models never returned and cannot be ended: the process kills itself."),
+    );
     const store = host.own(await openModelStore(config.modelStoreUrl));
     const features =
       config.featureServingAddress === undefined
@@ -97,10 +103,12 @@ await runService(
       ...(predictions === undefined ? [] : [new InferenceLog(predictions)]),
       new PayloadObserver(payloads),
     ]);
+    const memory = new MemoryBudget((config.memoryBudgetMb ?? Infinity) * 1024 * 1024);
+    const serving = { ...config, shared: { memory, instances: instanceLog(log) } };
     const repository =
       config.models === undefined
         ? undefined
-        : host.own(new ModelRepository(repositoryOptions(config), roster, config, repositoryLog(log)));
+        : host.own(new ModelRepository(repositoryOptions(config), roster, serving, repositoryLog(log)));
     await repository?.start();
     if (repository?.mode === "poll") host.start(repository);
 
@@ -109,7 +117,7 @@ await runService(
       features,
       keysFolder: config.deploymentsFile === undefined ? undefined : dirname(config.deploymentsFile),
     };
-    const deployments = host.own(new Deployments(roster, sources, config, deploymentLog(log)));
+    const deployments = host.own(new Deployments(roster, sources, serving, deploymentLog(log)));
     if (config.deploymentsFile !== undefined) {
       const file = new DeclarationFile(
         config.deploymentsFile,
@@ -123,12 +131,12 @@ await runService(
     }
     host.ready("models", () => readiness(roster));
 
-    const memory = config.systemSharedMemory ? host.own(new SystemSharedMemory()) : undefined;
+    const sharedMemory = config.systemSharedMemory ? host.own(new SystemSharedMemory()) : undefined;
     const openInference = {
       roster,
       path,
       repository,
-      memory,
+      memory: sharedMemory,
       log,
       tracing: { endpoint: config.otlpEndpoint, sampleRatio: config.traceSampleRatio },
       isReady: () => !host.stopping.aborted && readiness(roster) === true,

@@ -1,4 +1,5 @@
 import { setting } from "@millrace/service-host";
+import { executionProviderNames } from "@millrace/tensor";
 import { z } from "zod";
 import { modelControlModes } from "./repository/model-control-mode.ts";
 
@@ -104,6 +105,26 @@ export const settings = {
   explainMaxEvaluations: setting(
     z.coerce.number().int().min(1).default(1_000_000),
     "Most rows that one call of Explain may run a model on; what asks for more is refused.",
+  ),
+  executionProviders: setting(
+    z
+      .string()
+      .default("cpu")
+      .transform((text) => text.split(",").map((name) => name.trim()))
+      .pipe(z.array(z.enum(executionProviderNames)).min(1)),
+    "Where models run that say nothing else: `cpu`, `cuda`, `tensorrt`, `coreml`, `dml`, `webgpu`, in order of preference, separated by commas.",
+  ),
+  memoryBudgetMb: setting(
+    z.coerce.number().min(1).optional(),
+    "Memory that models may take together, in MiB; a load beyond it is refused.",
+  ),
+  maxInFlightBytes: setting(
+    z.coerce.number().int().min(1024).default(536_870_912),
+    "Most bytes of requests that are under way at once; more are refused with RESOURCE_EXHAUSTED.",
+  ),
+  responseCacheBytes: setting(
+    z.coerce.number().int().min(0).default(1_048_576),
+    "Memory for the answers of each model of the folders whose configuration turns its response cache on, in bytes.",
   ),
   intraOpThreads: setting(
     z.coerce.number().int().min(1).max(256).default(1),

@@ -2,6 +2,7 @@ import type { ServiceHost } from "@millrace/service-host";
 import type { DeclarationFileObserver } from "./deployment/declaration-file.ts";
 import type { DeploymentsObserver } from "./deployment/deployments.ts";
 import type { TagWatchObserver } from "./deployment/tag-watch.ts";
+import type { InstanceObserver } from "./execution/instance-supervisor.ts";
 import type { PayloadLogObserver } from "./prediction/payload-log.ts";
 import type { PayloadMetrics } from "./prediction/payload-metrics.ts";
 import type { PredictionLogObserver } from "./prediction/prediction-log.ts";
@@ -94,3 +95,22 @@ const onceASecond = (tell: (reason: string, count: number) => void): ((reason: s
     told.set(reason, last);
   };
 };
+
+/** What a model's instances go through, as log lines. */
+export const instanceLog =
+  (log: Log) =>
+  (model: string, version: string): InstanceObserver => ({
+    onLost: (err, retryInMs) =>
+      log.error(
+        { model, version, err, retryInMs },
+        `A worker of ${model} version ${version} ended${retryInMs === 0 ? "; another stands in for it" : `; another is started in ${retryInMs} ms`}.`,
+      ),
+    onWedged: (standsIn) =>
+      log.error(
+        { model, version, standsIn },
+        `A worker of ${model} version ${version} is wedged in a run${standsIn ? "; another stands in for it" : ", and the memory budget has no room for another"}.`,
+      ),
+    onReplaced: () => log.info({ model, version }, `Another worker of ${model} version ${version} takes work.`),
+    onFailed: (err, retryInMs) =>
+      log.error({ model, version, err, retryInMs }, `Another worker of ${model} version ${version} did not start.`),
+  });

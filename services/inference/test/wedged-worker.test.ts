@@ -12,12 +12,12 @@ let service: RunningInference;
 beforeAll(async () => {
   writeFileSync(join(folder, "wedges.onnx"), slowModel(150));
   writeFileSync(join(folder, "scale.onnx"), scaleModel(2));
-  service = await startInference(["--models", folder, "--max-run-time-ms", "100"]);
+  service = await startInference(["--models", folder, "--max-run-time-ms", "100", "--memory-budget-mb", "40"]);
 }, 60_000);
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe("a run that takes longer than it may", () => {
+describe("a run that takes longer than it may, where the memory budget has no room for another worker", () => {
   test("fails its callers, makes its model unavailable and the service unready, and leaves other models alone", async () => {
     const run = service.oip.modelInfer(floatRequest("wedges", [1], [1]), { timeoutMs: 60_000 });
     await expect(run).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "MODEL_NOT_READY" });

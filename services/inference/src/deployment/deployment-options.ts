@@ -52,8 +52,7 @@ export interface DeploymentPlan {
 
 /**
  * Checks a declaration and fills in the service's defaults.
- * @throws DeclarationInvalidError with every violation: of the contract, a name twice, and what is declared but not done
- *   here yet: it is refused rather than ignored.
+ * @throws DeclarationInvalidError with every violation: of the contract, and a name twice.
  */
 export const planDeployments = (declaration: DeploymentDeclaration, defaults: ServingOptions): DeploymentPlan[] => {
   const violations: FieldViolation[] = [];
@@ -71,27 +70,11 @@ export const planDeployments = (declaration: DeploymentDeclaration, defaults: Se
       violations.push({ field: `${field}.model`, expected, got: deployment.model });
     }
     names.add(deployment.model);
-    violations.push(...notDone(deployment, field));
     return planOf(deployment, field, defaults, violations);
   });
   violations.push(...pipelineCycles(plans.flatMap(({ pipeline }) => pipeline ?? [])));
   if (violations.length > 0) throw new DeclarationInvalidError(violations);
   return plans;
-};
-
-const notYet = ["responseCache"] as const;
-const notYetOfBatching = ["priorityLevels", "defaultQueuePolicy", "preserveOrdering"] as const;
-
-const notDone = (deployment: Deployment, field: string): FieldViolation[] => {
-  const { batching, executionProviders } = deployment;
-  const names: string[] = notYet.filter((name) => deployment[name] !== undefined);
-  for (const name of notYetOfBatching) if (batching?.[name]) names.push(`batching.${name}`);
-  if (executionProviders.some((name) => name !== "cpu")) names.push("executionProviders");
-  return names.map((name) => ({
-    field: `${field}.${name}`,
-    expected: "nothing: it is not served yet",
-    got: "a declaration",
-  }));
 };
 
 const planOf = (

@@ -3,11 +3,12 @@ import {
   decodeBytes,
   elementBytes,
   elementCount,
+  ModelFailedError,
   type Slab,
   type Tensor,
   type TensorSpec,
 } from "@millrace/tensor";
-import type { PlacedTensor } from "./worker-messages.ts";
+import type { PlacedTensor, UnplacedTensor } from "./worker-messages.ts";
 
 /** Where the tensors of a batch lie in the slab. */
 export interface LaidBatch {
@@ -143,3 +144,19 @@ const bytesUpTo = (elements: readonly Uint8Array[], count: number): number => {
   for (let index = 0; index < count; index++) bytes += 4 + (elements[index]?.length ?? 0);
   return bytes;
 };
+
+/** A run's outputs in the model's order: out of the slab, and those that came in memory of their own. */
+export const outputsOf = (
+  { outputs }: ModelTensors,
+  memory: SharedArrayBuffer,
+  places: readonly PlacedTensor[],
+  unplaced: readonly UnplacedTensor[],
+): readonly Tensor[] =>
+  outputs.map(({ name }): Tensor => {
+    const own = unplaced.find((output) => output.name === name);
+    if (own !== undefined) return own;
+    const place = places.find((output) => output.name === name);
+    if (place === undefined) throw new ModelFailedError(`The model gave no output ${name}.`);
+    const { datatype, shape, byteOffset, byteLength } = place;
+    return { name, datatype, shape, data: new Uint8Array(memory, byteOffset, byteLength) };
+  });

@@ -22,8 +22,25 @@ export class RunTooLongError extends MillraceError {
   }
 }
 
+/** Thrown to the callers of a run whose thread ended: by an error that nobody caught, by its own exit, out of memory. */
+export class InstanceLostError extends MillraceError {
+  constructor(cause: unknown) {
+    const why = cause instanceof Error ? `: ${cause.message}` : "";
+    super(
+      "INTERNAL",
+      Reason.MODEL_FAILED,
+      `The model's worker ended while it ran${why}. Another one takes its place.`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
 export interface ModelInstanceOptions {
   readonly intraOpThreads: number;
+  /** In order of preference, as `OnnxSessionOptions` says. */
+  readonly executionProviders?: readonly string[] | undefined;
   /** Weights that the model keeps in other files, as `OnnxSessionOptions` says. */
   readonly externalData?: ReadonlyMap<string, Uint8Array> | undefined;
   readonly externalDataFolder?: string | undefined;
@@ -31,6 +48,8 @@ export interface ModelInstanceOptions {
   readonly maxRunTimeMs: number;
   /** Called when the instance becomes wedged, free again after that, or is lost. */
   readonly onChange: () => void;
+  /** The script of the thread, where it is not the usual one. */
+  readonly script?: URL | undefined;
 }
 
 /** What one run gave. */
@@ -45,6 +64,16 @@ interface HandedBack {
   readonly message: FromWorker | undefined;
   readonly inferNs: number;
 }
+
+/** Every instance whose thread lives. */
+const live = new Set<ModelInstance>();
+
+/** Instances whose threads are inside of the runtime: a process that exits meanwhile is aborted, or waits for ever. */
+export const instancesInARun = (): number => {
+  let count = 0;
+  for (const { state } of live) if (state !== "free" && state !== "retired") count++;
+  return count;
+};
 
 /**
  * One copy of a model in a worker thread of its own. One run at a time.
@@ -68,26 +97,29 @@ export class ModelInstance {
   /** The memory that the worker knows. */
   #memory: SharedArrayBuffer | undefined;
   #retireWhenFree = false;
+  #lostBy: unknown;
 
   private constructor(model: Uint8Array, options: ModelInstanceOptions) {
     this.#options = options;
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const suffix = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    const { intraOpThreads, externalData, externalDataFolder } = options;
-    this.#worker = new Worker(new URL(`./model-worker.${suffix}`, import.meta.url), {
+    const { intraOpThreads, executionProviders, externalData, externalDataFolder } = options;
+    this.#worker = new Worker(options.script ?? new URL(`./model-worker.${suffix}`, import.meta.url), {
       workerData: {
         model,
         externalData,
         externalDataFolder,
         intraOpThreads,
+        executionProviders,
         turns: this.#turns.memory,
         port: port2,
       } satisfies WorkerStart,
       transferList: [port2],
     });
+    live.add(this);
     this.#worker.on("error", (error) => this.#lose(error));
-    this.#worker.on("exit", () => this.#lose(undefined));
+    this.#worker.on("exit", (code) => this.#lose(code === 0 ? undefined : new Error(`it exited with ${code}`)));
   }
 
   /** Starts the thread and loads the model. @throws what `OnnxSession.create` throws. */
@@ -116,6 +148,11 @@ export class ModelInstance {
     return this.#state;
   }
 
+  /** What it was lost by, where it was: an error of its thread, or nothing where that just ended. */
+  get lostBy(): unknown {
+    return this.#lostBy;
+  }
+
   /**
    * Runs once, on a batch that was laid in the memory. Whoever calls must have seen `state` free.
    * @throws ModelFailedError, RunTooLongError, or TensorInvalidError where an input does not fit after all.
@@ -141,8 +178,8 @@ export class ModelInstance {
   }
 
   /**
-   * Retires the thread after its current run, however long that takes: a thread that is in a run cannot be ended, and a
-   * process that exits meanwhile is aborted.
+   * Retires the thread after its current run, however long that takes: a thread that is in a run cannot be ended (see
+   * `endWithStuckRuns`).
    */
   async close(): Promise<void> {
     if (this.#state === "retired") return;
@@ -200,12 +237,14 @@ export class ModelInstance {
   #lose(error: unknown): void {
     if (this.#state === "retired") return;
     clearTimeout(this.#limit);
+    live.delete(this);
     this.#state = "retired";
+    this.#lostBy = error;
     this.#port.close();
     this.#retired.resolve();
     const waiter = this.#waiter;
     this.#waiter = undefined;
-    waiter?.reject(new MillraceError("INTERNAL", Reason.MODEL_FAILED, "The model's worker ended.", { cause: error }));
+    waiter?.reject(new InstanceLostError(error));
     this.#options.onChange();
   }
 }

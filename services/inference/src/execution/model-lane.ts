@@ -1,36 +1,28 @@
-import { MillraceError, Reason } from "@millrace/errors";
 import {
   type Batch,
   type BatchingOptions,
   type CloseReason,
   DynamicBatching,
+  levelOf,
   ModelFailedError,
   type Queued,
   Slab,
+  type Swept,
   type Tensor,
 } from "@millrace/tensor";
-import { layBatch, rowsOf } from "./batch-rows.ts";
-import type { ModelInstance, Run } from "./model-instance.ts";
+import { AnswerOrder, type AnswerPlace } from "./answer-order.ts";
+import { layBatch, outputsOf, rowsOf } from "./batch-rows.ts";
+import type { ModelInstance } from "./model-instance.ts";
 import { add, type FailureReason, type ModelStatistics } from "./model-statistics.ts";
-import type { PlacedTensor } from "./worker-messages.ts";
-
-/** Thrown where the caller's time was over before the model ran. */
-export class DeadlinePassedError extends MillraceError {
-  constructor(waitedMs: number) {
-    super(
-      "DEADLINE_EXCEEDED",
-      Reason.DEADLINE_EXCEEDED,
-      `The deadline passed after the request had waited ${Math.round(waitedMs)} ms in the model's queue; it was not run.`,
-    );
-  }
-}
-
-/** Thrown where the caller gave up before the model ran. */
-export class InferenceCancelledError extends MillraceError {
-  constructor() {
-    super("CANCELLED", Reason.CANCELLED, "The caller gave up while the request waited in the model's queue.");
-  }
-}
+import {
+  DeadlinePassedError,
+  DeadlineUnreachableError,
+  InferenceCancelledError,
+  NoInstanceError,
+  QueueTimeoutError,
+} from "./queue-errors.ts";
+import type { ResponseCache } from "./response-cache.ts";
+import { RunTimeEstimate } from "./run-time-estimate.ts";
 
 export interface InferOptions {
   /** When the caller stops waiting, in epoch ms. */
@@ -40,6 +32,8 @@ export interface InferOptions {
   readonly priority?: number | undefined;
   /** Longest time in the queue, in ms, where the model lets requests say so. */
   readonly queueTimeoutMs?: number | undefined;
+  /** Runs the model even where the cache knows the answer, and keeps nothing. */
+  readonly bypassCache?: boolean | undefined;
 }
 
 interface Request extends Queued {
@@ -49,12 +43,26 @@ interface Request extends Queued {
   readonly reject: (error: unknown) => void;
   readonly signal: AbortSignal | undefined;
   readonly onAbort: (() => void) | undefined;
+  /** Where answers leave in order. */
+  readonly place: AnswerPlace | undefined;
 }
 
 export interface LaneOptions extends BatchingOptions {
   /** Whether requests are joined along the first axis. */
   readonly batched: boolean;
+  /** Whether answers leave in the order in which their requests came, within a level, over all instances. */
+  readonly preserveOrdering?: boolean | undefined;
 }
+
+/** What a lane may be given beside its options. */
+export interface LaneParts {
+  readonly cache?: ResponseCache | undefined;
+  /** Retires the instances when the lane is closed. Without it the lane does. */
+  readonly retireInstances?: (() => Promise<void>) | undefined;
+}
+
+/** A prediction may be wrong by so much, and the request is still answered in time. */
+const predictionMargin = 1.2;
 
 /** An instance and the memory that it shares with this thread. */
 interface Slot {
@@ -62,6 +70,9 @@ interface Slot {
   slab: Slab;
   /** Whether a batch holds it: also between the runs of a batch whose requests are run one by one. */
   busy: boolean;
+  /** Rows of the batch at hand, and since when it runs. */
+  rows: number;
+  sinceMs: number;
 }
 
 /**
@@ -78,15 +89,19 @@ export class ModelLane {
   readonly #options: LaneOptions;
   readonly #queue: DynamicBatching<Request>;
   readonly #slots: Slot[] = [];
+  readonly #parts: LaneParts;
+  readonly #estimate = new RunTimeEstimate();
+  readonly #order: AnswerOrder | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #sweepTimer: NodeJS.Timeout | undefined;
   #pumpIsDue = false;
   #running = 0;
   #onEmpty: (() => void)[] = [];
-  /** Rolling mean of the time that a run takes, in ms, for the advice when to try again. */
-  #runMs = 1;
 
-  constructor(options: LaneOptions, statistics: ModelStatistics) {
+  constructor(options: LaneOptions, statistics: ModelStatistics, parts: LaneParts = {}) {
     this.#options = options;
+    this.#parts = parts;
+    this.#order = options.preserveOrdering === true ? new AnswerOrder() : undefined;
     this.statistics = statistics;
     this.#queue = new DynamicBatching<Request>(
       options.batched ? options : { ...options, maxBatchSize: 1, maxQueueDelayMs: 0 },
@@ -96,8 +111,15 @@ export class ModelLane {
 
   /** Adds an instance that is free to run. */
   add(instance: ModelInstance): void {
-    this.#slots.push({ instance, slab: new Slab(), busy: false });
+    this.#slots.push({ instance, slab: new Slab(), busy: false, rows: 0, sinceMs: 0 });
     this.pump();
+  }
+
+  /** Forgets an instance that was lost or is to be retired: it gets no further work. */
+  remove(instance: ModelInstance): void {
+    const index = this.#slots.findIndex((slot) => slot.instance === instance);
+    if (index >= 0) this.#slots.splice(index, 1);
+    this.onInstanceChange();
   }
 
   get instances(): readonly ModelInstance[] {
@@ -128,39 +150,77 @@ export class ModelLane {
    * @param rows the first dimension of every input of a batched model; 1 otherwise.
    * @param read is given the request's outputs, in the model's order, as views that are void when it returns: it copies
    *   or encodes them at once.
-   * @throws QueueFullError, DeadlinePassedError, InferenceCancelledError, ModelFailedError, RunTooLongError
+   * @throws QueueFullError, DeadlineUnreachableError, QueueTimeoutError, DeadlinePassedError, InferenceCancelledError,
+   *   NoInstanceError, ModelFailedError, RunTooLongError
    */
-  infer<R>(
+  async infer<R>(
     inputs: readonly Tensor[],
     rows: number,
-    { deadlineMs, signal }: InferOptions,
+    options: InferOptions,
+    read: (outputs: readonly Tensor[]) => R,
+  ): Promise<R> {
+    const { cache } = this.#parts;
+    if (cache === undefined || options.bypassCache === true) return this.#enqueue(inputs, rows, options, read);
+    const startedMs = performance.now();
+    const key = cache.keyOf(inputs);
+    const kept = cache.get(key);
+    const lookupNs = (performance.now() - startedMs) * 1e6;
+    if (kept !== undefined) {
+      const answer = read(kept);
+      this.statistics.hit(rows, lookupNs, (performance.now() - startedMs) * 1e6);
+      return answer;
+    }
+    add(this.statistics.cacheMiss, 1, lookupNs);
+    return this.#enqueue(inputs, rows, options, (outputs) => {
+      const keepMs = performance.now();
+      cache.set(key, outputs);
+      add(this.statistics.cacheMiss, 0, (performance.now() - keepMs) * 1e6);
+      return read(outputs);
+    });
+  }
+
+  #enqueue<R>(
+    inputs: readonly Tensor[],
+    rows: number,
+    { deadlineMs, signal, priority, queueTimeoutMs }: InferOptions,
     read: (outputs: readonly Tensor[]) => R,
   ): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       const arrivedMs = performance.now();
+      const place = this.#order?.enter(levelOf(this.#options, priority));
       const request: Request = {
         inputs,
         rows: this.#options.batched ? rows : 1,
         group: this.#options.batched ? groupOf(inputs) : "",
         // The system's clock may be set; the queue's never goes back.
         expiresAtMs: deadlineMs === undefined ? undefined : arrivedMs + deadlineMs - Date.now(),
+        priority,
+        timeoutMs: queueTimeoutMs,
         arrivedMs,
         signal,
         onAbort: signal === undefined ? undefined : () => this.#cancel(request),
+        place,
         read: (outputs) => {
+          let result: R;
           try {
-            const result = read(outputs);
-            add(this.statistics.success, 1, (performance.now() - arrivedMs) * 1e6);
-            resolve(result);
+            result = read(outputs);
           } catch (error) {
             this.#fail(request, "OTHER", error);
+            return;
           }
+          if (place === undefined) succeed(result);
+          else place.settle(() => succeed(result));
         },
         reject,
       };
+      const succeed = (result: R) => {
+        this.statistics.succeeded((performance.now() - arrivedMs) * 1e6);
+        resolve(result);
+      };
       try {
         if (signal?.aborted === true) throw new InferenceCancelledError();
-        this.#queue.offer(request, Math.ceil(this.#runMs * 2));
+        this.#refuseTheLate(request);
+        this.#queue.offer(request, this.#retryAfterMs());
       } catch (error) {
         this.#fail(request, "REJECTED", error);
         return;
@@ -176,15 +236,46 @@ export class ModelLane {
     });
   }
 
+  /**
+   * Refuses a request that would be answered after its deadline, so that the time of the instances goes to requests whose
+   * callers still wait. Where nothing is ahead of it, it is never refused: its run is what the estimate recovers by.
+   */
+  #refuseTheLate({ rows, priority, expiresAtMs, arrivedMs }: Request): void {
+    if (expiresAtMs === undefined) return;
+    let alive = 0;
+    let leftMs = Infinity;
+    for (const { instance, busy, rows: running, sinceMs } of this.#slots) {
+      if (instance.state !== "free" && instance.state !== "running") continue;
+      alive++;
+      const runMs = busy ? (this.#estimate.runMs(running, arrivedMs) ?? 0) : 0;
+      leftMs = Math.min(leftMs, busy ? Math.max(0, sinceMs + runMs - arrivedMs) : 0);
+    }
+    if (alive === 0) return;
+    const ahead = this.#queue.rowsAhead(priority);
+    if (ahead === 0 && leftMs === 0) return;
+    const largest = this.#options.batched ? this.#options.maxBatchSize : 1;
+    const workMs = this.#estimate.workMs(ahead + Math.max(1, rows), largest, alive, arrivedMs);
+    if (workMs === undefined) return;
+    const predictedMs = (leftMs + workMs) * predictionMargin;
+    const untilMs = expiresAtMs - arrivedMs;
+    if (predictedMs <= untilMs) return;
+    throw new DeadlineUnreachableError(predictedMs, untilMs, Math.max(1, Math.ceil(predictedMs - untilMs)));
+  }
+
+  /** What a refused caller is told to wait, in ms: the time of two full runs. */
+  #retryAfterMs(): number {
+    const largest = this.#options.batched ? this.#options.maxBatchSize : 1;
+    return Math.max(1, Math.ceil(2 * (this.#estimate.runMs(largest, performance.now()) ?? 1)));
+  }
+
   /** Gives work to free instances. Called when a request came, an instance became free, or a wait is over. */
   pump(): void {
     clearTimeout(this.#timer);
     for (const slot of this.#slots) {
       if (slot.busy || slot.instance.state !== "free") continue;
-      const { batch, expired, lookAgainAtMs } = this.#queue.take();
-      for (const request of expired) {
-        this.#fail(request, "REJECTED", new DeadlinePassedError(performance.now() - request.arrivedMs));
-      }
+      const taken = this.#queue.take();
+      const { batch, lookAgainAtMs } = taken;
+      this.#tellSwept(taken);
       if (lookAgainAtMs !== undefined) {
         const waitMs = lookAgainAtMs - performance.now();
         this.#timer = setTimeout(() => this.pump(), Math.max(0, waitMs));
@@ -192,15 +283,43 @@ export class ModelLane {
       if (batch === undefined) break;
       this.#running++;
       slot.busy = true;
+      slot.rows = batch.rows;
+      slot.sinceMs = performance.now();
       void this.#runBatch(slot, batch).finally(() => {
         this.#running--;
         slot.busy = false;
         this.pump();
       });
     }
+    this.#awaitTimeouts();
     if (this.#running === 0 && this.#queue.waiting === 0) {
       for (const done of this.#onEmpty.splice(0)) done();
     }
+  }
+
+  /** Requests are told of their queue's timeout when it passes, also while no instance is free. */
+  #awaitTimeouts(): void {
+    const { nextTimeoutMs } = this.#queue;
+    if (this.#sweepTimer !== undefined || nextTimeoutMs === Infinity) return;
+    this.#sweepTimer = setTimeout(
+      () => {
+        this.#sweepTimer = undefined;
+        this.#tellSwept(this.#queue.sweep());
+        this.pump();
+      },
+      Math.max(0, Math.ceil(nextTimeoutMs - performance.now())),
+    );
+  }
+
+  #tellSwept({ expired, timedOut, delayed }: Swept<Request>): void {
+    if (expired.length + timedOut.length + delayed.length === 0) return;
+    const nowMs = performance.now();
+    for (const request of expired) this.#fail(request, "REJECTED", new DeadlinePassedError(nowMs - request.arrivedMs));
+    for (const request of timedOut) {
+      this.#fail(request, "REJECTED", new QueueTimeoutError(nowMs - request.arrivedMs, this.#retryAfterMs()));
+    }
+    // Those behind a late request do not wait for it.
+    for (const { place } of delayed) place?.forfeit();
   }
 
   /** Runs what still waits, without delays, and then retires the instances. */
@@ -212,7 +331,12 @@ export class ModelLane {
       this.pump();
     });
     clearTimeout(this.#timer);
-    await Promise.all(this.#slots.map(({ instance }) => instance.close()));
+    clearTimeout(this.#sweepTimer);
+    if (this.#parts.retireInstances === undefined) {
+      await Promise.all(this.#slots.map(({ instance }) => instance.close()));
+    } else {
+      await this.#parts.retireInstances();
+    }
   }
 
   /** Called when an instance became wedged, free again, or was lost. */
@@ -224,17 +348,10 @@ export class ModelLane {
   /** Answers everything that waits, because no instance is left that could run it. */
   #abandon(): void {
     for (;;) {
-      const { batch, expired } = this.#queue.take();
-      for (const request of expired) {
-        this.#fail(request, "REJECTED", new DeadlinePassedError(performance.now() - request.arrivedMs));
-      }
-      if (batch === undefined) return;
-      const error = new MillraceError(
-        "UNAVAILABLE",
-        Reason.MODEL_NOT_READY,
-        "No instance of the model can take work: each is wedged in a run or was lost.",
-      );
-      for (const request of batch.requests) this.#fail(request, "REJECTED", error);
+      const taken = this.#queue.take();
+      this.#tellSwept(taken);
+      if (taken.batch === undefined) return;
+      for (const request of taken.batch.requests) this.#fail(request, "REJECTED", new NoInstanceError());
     }
   }
 
@@ -242,7 +359,7 @@ export class ModelLane {
     const startedMs = performance.now();
     for (const request of requests) {
       if (request.onAbort !== undefined) request.signal?.removeEventListener("abort", request.onAbort);
-      add(this.statistics.queue, 1, (startedMs - request.arrivedMs) * 1e6);
+      this.statistics.waited((startedMs - request.arrivedMs) * 1e6);
     }
     const error = await this.#run(slot, requests, rows, closed);
     if (error === undefined) return;
@@ -276,9 +393,9 @@ export class ModelLane {
       const inputNs = (performance.now() - startedMs) * 1e6;
       const ran = await running;
       const outputStartedMs = performance.now();
-      this.#answer(requests, rows, outputsOf(instance, slab.memory, laid.places, ran));
+      this.#answer(requests, rows, outputsOf(instance, slab.memory, laid.places, ran.unplaced));
       const endedMs = performance.now();
-      this.#runMs += (endedMs - startedMs - this.#runMs) / 16;
+      this.#estimate.ran(rows, endedMs - startedMs, endedMs);
       this.statistics.ran({
         rows,
         requests: requests.length,
@@ -321,6 +438,13 @@ export class ModelLane {
   #fail(request: Request, reason: FailureReason, error: unknown): void {
     if (request.onAbort !== undefined) request.signal?.removeEventListener("abort", request.onAbort);
     this.statistics.failed(reason, (performance.now() - request.arrivedMs) * 1e6);
+    const { place } = request;
+    if (reason === "BACKEND" || reason === "OTHER") {
+      if (place === undefined) request.reject(error);
+      else place.settle(() => request.reject(error));
+      return;
+    }
+    place?.forfeit();
     request.reject(error);
   }
 }
@@ -334,18 +458,3 @@ const groupOf = (inputs: readonly Tensor[]): string => {
   }
   return group;
 };
-
-const outputsOf = (
-  instance: ModelInstance,
-  memory: SharedArrayBuffer,
-  places: readonly PlacedTensor[],
-  { unplaced }: Run,
-): readonly Tensor[] =>
-  instance.outputs.map(({ name }): Tensor => {
-    const own = unplaced.find((output) => output.name === name);
-    if (own !== undefined) return own;
-    const place = places.find((output) => output.name === name);
-    if (place === undefined) throw new ModelFailedError(`The model gave no output ${name}.`);
-    const { datatype, shape, byteOffset, byteLength } = place;
-    return { name, datatype, shape, data: new Uint8Array(memory, byteOffset, byteLength) };
-  });

@@ -1,4 +1,5 @@
 import type { CloseReason } from "@millrace/tensor";
+import { DurationHistogram } from "./duration-histogram.ts";
 
 /** A count of things and the time that they took together, in ns. */
 export interface CountedTime {
@@ -32,6 +33,15 @@ export class ModelStatistics {
   readonly failures: Record<FailureReason, number> = { REJECTED: 0, CANCELED: 0, BACKEND: 0, OTHER: 0 };
   /** From the arrival of a request until its batch was closed. */
   readonly queue = counted();
+  /** Requests that the response cache answered, and the time of looking them up. They count as success and inferences. */
+  readonly cacheHit = counted();
+  /** Requests that it could not answer, and the time of looking them up and of keeping their answers. */
+  readonly cacheMiss = counted();
+  /** Successful requests by their whole time, and all that were run by their time in the queue. */
+  readonly requestDurations = new DurationHistogram();
+  readonly queueDurations = new DurationHistogram();
+  /** What befell the model's workers. */
+  readonly instances = { lost: 0, wedged: 0, replaced: 0 };
   /** Copying the requests' rows into shared memory, and handing over. */
   readonly input = counted();
   /** Inside of the runtime. */
@@ -66,6 +76,24 @@ export class ModelStatistics {
     add(batch.input, 1, run.inputNs);
     add(batch.infer, 1, run.inferNs);
     add(batch.output, 1, run.outputNs);
+  }
+
+  succeeded(ns: number): void {
+    add(this.success, 1, ns);
+    this.requestDurations.add(ns);
+  }
+
+  waited(ns: number): void {
+    add(this.queue, 1, ns);
+    this.queueDurations.add(ns);
+  }
+
+  /** Records a request that the cache answered. Times in ns. */
+  hit(rows: number, lookupNs: number, wholeNs: number): void {
+    this.inferences += rows;
+    this.lastInferenceMs = Date.now();
+    add(this.cacheHit, 1, lookupNs);
+    this.succeeded(wholeNs);
   }
 
   failed(reason: FailureReason, ns: number): void {

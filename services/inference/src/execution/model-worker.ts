@@ -25,6 +25,7 @@ const serve = async ({ model, turns: memory, port, ...start }: WorkerStart): Pro
   try {
     session = await OnnxSession.create(model, {
       intraOpThreads: start.intraOpThreads,
+      ...(start.executionProviders === undefined ? {} : { executionProviders: start.executionProviders }),
       ...(start.externalData === undefined ? {} : { externalData: start.externalData }),
       ...(start.externalDataFolder === undefined ? {} : { externalDataFolder: start.externalDataFolder }),
     });

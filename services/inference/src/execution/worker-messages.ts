@@ -36,6 +36,7 @@ export interface WorkerStart {
   readonly externalData: ReadonlyMap<string, Uint8Array> | undefined;
   readonly externalDataFolder: string | undefined;
   readonly intraOpThreads: number;
+  readonly executionProviders: readonly string[] | undefined;
   /** The memory of `Turns`. */
   readonly turns: SharedArrayBuffer;
   /** Carries messages both ways. Each is there before the turn changes, and is taken when it has. */

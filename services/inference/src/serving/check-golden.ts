@@ -28,7 +28,7 @@ export const checkGolden = async (golden: Golden, lane: ModelLane): Promise<numb
       lane.batched,
       lane.options.maxBatchSize,
     );
-    const outputs = await lane.infer(inputs, rows, {}, (views) =>
+    const outputs = await lane.infer(inputs, rows, { bypassCache: true }, (views) =>
       views.map((view) => ({ ...view, data: view.data.slice() })),
     );
     for (const message of example.outputs) {

@@ -1,13 +1,23 @@
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import type { Golden } from "@millrace/contracts/millrace/model/v1/model_package";
 import type { BatchingOptions } from "@millrace/tensor";
+import { type InstanceObserver, InstanceSupervisor } from "../execution/instance-supervisor.ts";
+import { instancesBytes, type MemoryBudget } from "../execution/memory-budget.ts";
 import { ModelInstance } from "../execution/model-instance.ts";
 import { ModelLane } from "../execution/model-lane.ts";
 import { ModelStatistics } from "../execution/model-statistics.ts";
+import { ResponseCache } from "../execution/response-cache.ts";
 import { checkGolden } from "./check-golden.ts";
 import { probeBatching } from "./probe-batching.ts";
 import type { ModelOrigin, PredictPolicy } from "./servable.ts";
 import { ServedVersion } from "./served-version.ts";
+
+/** What all versions of a service share. */
+export interface SharedByVersions {
+  readonly memory: MemoryBudget;
+  /** Who is told of the instances of a version. */
+  readonly instances: (model: string, version: string) => InstanceObserver;
+}
 
 /** How a version is to run. */
 export interface ServingOptions extends BatchingOptions {
@@ -15,6 +25,18 @@ export interface ServingOptions extends BatchingOptions {
   readonly instances: number;
   readonly intraOpThreads: number;
   readonly maxRunTimeMs: number;
+  /** Whether answers leave in the order in which their requests came, over all instances. */
+  readonly preserveOrdering?: boolean | undefined;
+  /** Memory for answers that are kept, in bytes. 0, the default: none are. */
+  readonly cacheBytes?: number | undefined;
+  /** How long they are kept, in ms. Default: until others push them out. */
+  readonly cacheTimeToLiveMs?: number | undefined;
+  /** The `cacheBytes` of models of folders whose configuration turns the cache on. */
+  readonly responseCacheBytes?: number | undefined;
+  /** Where to run, in order of preference. Default: `cpu`. */
+  readonly executionProviders?: readonly string[] | undefined;
+  /** Without it memory has no bound, and nobody is told of instances. */
+  readonly shared?: SharedByVersions | undefined;
 }
 
 export interface VersionToLoad {
@@ -38,34 +60,50 @@ export interface LoadObserver {
   onJoining(text: string): void;
 }
 
+const silent: InstanceObserver = { onLost() {}, onWedged() {}, onReplaced() {}, onFailed() {} };
+const noMemory = () => {};
+
 /**
  * Loads a version until it can take traffic: starts its workers, finds out whether its requests can be joined (which
  * warms it up), and checks the golden examples of its package.
- * @throws ModelInvalidError, GoldenMismatchError, TensorInvalidError. Nothing is left running then.
+ * @throws MemoryBudgetError, ModelInvalidError, GoldenMismatchError, TensorInvalidError. Nothing is left running then.
  */
 export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): Promise<ServedVersion> => {
   const { name, version, origin, model, golden, options } = load;
+  const { shared } = options;
   const startedMs = performance.now();
   observer.onState(State.LOADING);
-  let lane: ModelLane | undefined;
-  const instances: ModelInstance[] = [];
+  const weightBytes = [...(load.externalData?.values() ?? [])].reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const modelBytes = model.byteLength + weightBytes;
+  const memoryBytes = instancesBytes(modelBytes, options.instances);
+  const release = shared?.memory.take(`Version ${version} of the model ${name}`, memoryBytes) ?? noMemory;
   const limits = { maxRunTimeMs: options.maxRunTimeMs };
+  const statistics = new ModelStatistics();
+  const supervisor = new InstanceSupervisor({
+    count: options.instances,
+    start: (onChange) =>
+      ModelInstance.start(model, {
+        intraOpThreads: options.intraOpThreads,
+        executionProviders: options.executionProviders,
+        externalData: load.externalData,
+        externalDataFolder: load.externalDataFolder,
+        // Read before each run: a deployment may change it without a load.
+        get maxRunTimeMs() {
+          return limits.maxRunTimeMs;
+        },
+        onChange,
+      }),
+    takeMemory: () =>
+      shared?.memory.take(`Another instance of the model ${name}`, instancesBytes(modelBytes, 1)) ?? noMemory,
+    statistics,
+    observer: shared?.instances(name, version) ?? silent,
+  });
+  const retireInstances = async () => {
+    await supervisor.close();
+    release();
+  };
   try {
-    for (let index = 0; index < options.instances; index++) {
-      instances.push(
-        await ModelInstance.start(model, {
-          intraOpThreads: options.intraOpThreads,
-          externalData: load.externalData,
-          externalDataFolder: load.externalDataFolder,
-          // Read before each run: a deployment may change it without a load.
-          get maxRunTimeMs() {
-            return limits.maxRunTimeMs;
-          },
-          onChange: () => lane?.onInstanceChange(),
-        }),
-      );
-    }
-    const [first] = instances;
+    const [first] = await supervisor.start();
     if (first === undefined) throw new RangeError("A model needs at least one instance.");
     observer.onState(State.CHECKING);
     const declaredUnbatched = origin.manifest?.signature?.inputs.some(({ batched }) => !batched) ?? false;
@@ -76,9 +114,12 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
         ? "its requests are joined along the first axis"
         : `its requests are not joined: ${joining.joins ? "it is declared so" : joining.why}`,
     );
-    lane = new ModelLane({ ...options, batched }, new ModelStatistics());
-    for (const instance of instances) lane.add(instance);
-    const weightBytes = [...(load.externalData?.values() ?? [])].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const cache =
+      options.cacheBytes === undefined || options.cacheBytes === 0
+        ? undefined
+        : new ResponseCache({ maxBytes: options.cacheBytes, timeToLiveMs: options.cacheTimeToLiveMs });
+    const lane = new ModelLane({ ...options, batched }, statistics, { cache, retireInstances });
+    supervisor.serve(lane);
     const goldenExamples = golden === undefined ? 0 : await checkGolden(golden, lane);
     return new ServedVersion({
       name,
@@ -89,14 +130,14 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
       outputs: first.outputs,
       executionProvider: first.executionProvider,
       goldenExamples,
-      memoryBytes: (model.byteLength + weightBytes) * options.instances,
+      memoryBytes,
       loadSeconds: (performance.now() - startedMs) / 1000,
       policy: load.policy,
       maxMessageBytes: load.maxMessageBytes,
       limits,
     });
   } catch (error) {
-    await Promise.all(instances.map((instance) => instance.close()));
+    await retireInstances();
     throw error;
   }
 };

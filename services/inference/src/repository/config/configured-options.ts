@@ -19,13 +19,17 @@ export const configuredOptions = (config: ModelConfig, defaults: ServingOptions)
     maxBatchSize: leavesBatchingOpen(config) ? defaults.maxBatchSize : Math.max(maxBatchSize, 1),
     instances: instances || defaults.instances,
     intraOpThreads: runtimeParameters(config).intraOpThreads ?? defaults.intraOpThreads,
+    ...(config.responseCache?.enable === true ? { cacheBytes: defaults.responseCacheBytes } : {}),
     ...(providers === undefined ? {} : { executionProviders: providers }),
+    ...(config.responseCache?.enable === true ? { cacheBytes: defaults.responseCacheBytes } : {}),
   };
   if (schedulingChoice.case !== "dynamicBatching") return options;
   const batching = schedulingChoice.value;
   return {
     ...options,
+    preserveOrdering: batching.preserveOrdering,
     maxQueueDelayMs: Number(batching.maxQueueDelayMicroseconds) / 1000,
+    preserveOrdering: batching.preserveOrdering,
     preferredBatchSizes: batching.preferredBatchSize,
     priorityLevels: Number(batching.priorityLevels),
     defaultPriorityLevel: Number(batching.defaultPriorityLevel) || undefined,

@@ -1,0 +1,54 @@
+import { createHash } from "node:crypto";
+import type { Tensor } from "@millrace/tensor";
+import { LRUCache } from "lru-cache";
+
+export interface ResponseCacheOptions {
+  /** Memory for the outputs that are kept, in bytes. */
+  readonly maxBytes: number;
+  /** How long they are kept, in ms; undefined: until others push them out. */
+  readonly timeToLiveMs: number | undefined;
+}
+
+/** What an entry takes beside the bytes of its tensors: key, names, shapes. A generous guess, so that the bound holds. */
+const entryBytes = 512;
+
+/**
+ * Outputs of a model by the inputs that they were given for: names, datatypes, shapes and bytes, as a SHA-256 hash. All
+ * outputs are kept, so that requests that ask for some of them are served by one entry. Least recently used go first.
+ */
+export class ResponseCache {
+  readonly #entries: LRUCache<string, readonly Tensor[]>;
+
+  constructor({ maxBytes, timeToLiveMs }: ResponseCacheOptions) {
+    this.#entries = new LRUCache({
+      maxSize: maxBytes,
+      maxEntrySize: maxBytes,
+      sizeCalculation: (tensors) => tensors.reduce((sum, { data }) => sum + data.byteLength, entryBytes),
+      ...(timeToLiveMs === undefined ? {} : { ttl: timeToLiveMs }),
+    });
+  }
+
+  keyOf(inputs: readonly Tensor[]): string {
+    const hash = createHash("sha256");
+    for (const { name, datatype, shape, data } of inputs) {
+      hash.update(`${name.length}:${name},${datatype},${shape.join("x")},${data.byteLength};`).update(data);
+    }
+    return hash.digest("base64");
+  }
+
+  get(key: string): readonly Tensor[] | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** Keeps a copy. What is larger than all of the memory is not kept. */
+  set(key: string, outputs: readonly Tensor[]): void {
+    this.#entries.set(
+      key,
+      outputs.map((output) => ({ ...output, data: output.data.slice() })),
+    );
+  }
+
+  get bytes(): number {
+    return this.#entries.calculatedSize;
+  }
+}
