@@ -15,7 +15,7 @@ import { RawJson, type WritableJson, writeJson } from "./write-json.ts";
  * no input is a parameter. The answer has a key for each output: a value where it has one element, else an array.
  * @param streamed whether it is sent as a server-sent event. A model here answers once, so that it is one event.
  */
-export const generate = async (
+export const generate = (
   inference: TensorInference,
   named: NamedModel,
   body: Uint8Array,
@@ -33,18 +33,18 @@ export const generate = async (
     binary: () => false,
     tensors: (served: Servable) => tensorsOf(served, fields),
   };
-  const text = await runBody(inference, named, request, body.byteLength, call, (head, outputs) => {
+  return runBody(inference, named, request, body, call, (head, outputs) => {
     const object: Record<string, WritableJson> = {
       id: head.id === "" ? undefined : head.id,
       model_name: head.modelName,
       model_version: head.modelVersion,
     };
     for (const output of outputs) object[output.name] = new RawJson(valueJson(output));
-    return writeJson(object);
+    const text = writeJson(object);
+    return streamed
+      ? { status: 200, type: "text/event-stream; charset=utf-8", body: `data: ${text}\n\n` }
+      : { status: 200, type: "application/json", body: text };
   });
-  return streamed
-    ? { status: 200, type: "text/event-stream; charset=utf-8", body: `data: ${text}\n\n` }
-    : { status: 200, type: "application/json", body: text };
 };
 
 const tensorsOf = ({ inputs, batched }: Servable, fields: JsonObject): readonly Tensor[] => {

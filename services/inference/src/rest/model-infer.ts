@@ -1,6 +1,7 @@
 import type { Tensor } from "@millrace/tensor";
 import { type Parameters, type ParameterValue, readParameters } from "../protocol/infer-parameters.ts";
 import { type PresentedOutput, presentOutputs } from "../protocol/present-outputs.ts";
+import { RawExchange } from "../protocol/raw-exchange.ts";
 import type { TensorInference } from "../rpc/model-infer.ts";
 import type { Caller } from "../serving/inference-path.ts";
 import type { Servable } from "../serving/servable.ts";
@@ -27,23 +28,21 @@ export const restInfer = (
   call: RestCall,
 ): Promise<RestAnswer> => {
   const request = readInferBody(body, jsonBytes(call));
-  return runBody(inference, named, request, body.byteLength, call, (head, outputs) =>
-    inferAnswer(head, outputs, request.binary),
-  );
+  return runBody(inference, named, request, body, call, (head, outputs) => inferAnswer(head, outputs, request.binary));
 };
 
 /**
  * Runs what a body asks for.
  * @param encode makes the answer of the requested outputs, at once: their data is void afterwards.
  */
-export const runBody = <R>(
+export const runBody = async (
   { path, memory }: TensorInference,
   { model, version }: NamedModel,
   request: Pick<InferBody, "id" | "parameters" | "outputs" | "binary" | "tensors">,
-  messageBytes: number,
+  body: Uint8Array,
   call: RestCall,
-  encode: (head: AnswerHead, outputs: readonly PresentedOutput[]) => R,
-): Promise<R> => {
+  encode: (head: AnswerHead, outputs: readonly PresentedOutput[]) => RestAnswer,
+): Promise<RestAnswer> => {
   const { priority, queueTimeoutMs, outputs: requested } = readParameters(request);
   const caller: Caller = {
     signal: call.signal,
@@ -53,15 +52,21 @@ export const runBody = <R>(
     header: (name) => call.header(name),
     parameter: (name) => parameterText(request.parameters, name),
   };
-  return path.run(
+  const exchange = new RawExchange({
+    contentType: call.header("content-type") ?? "application/json",
+    bytes: body,
+    jsonBytes: call.header(jsonBytesHeader),
+  });
+  const answer = await path.run(
     {
       model,
       version,
       id: request.id,
-      messageBytes,
+      messageBytes: body.byteLength,
       tensors: (served) => tensorsOf(request, served, memory),
       outputs: requested.map(({ name }) => name),
       caller,
+      exchange,
     },
     (served, outputs) =>
       encode(
@@ -69,7 +74,11 @@ export const runBody = <R>(
         presentOutputs(served, outputs, requested, memory),
       ),
   );
+  exchange.answer(answer.type, answer.body, answer.headers?.[jsonBytesHeader]);
+  return answer;
 };
+
+const jsonBytesHeader = "inference-header-content-length";
 
 /** The tensors of a request, once it is known that each of its outputs has the form that is asked for. */
 const tensorsOf = (
@@ -87,7 +96,7 @@ const tensorsOf = (
 
 /** Where the JSON of the body ends; undefined where the caller does not say. @throws BodyInvalidError */
 const jsonBytes = (call: RestCall): number | undefined => {
-  const header = call.header("inference-header-content-length");
+  const header = call.header(jsonBytesHeader);
   if (header === undefined) return undefined;
   const bytes = Number(header);
   if (/^\d+$/.test(header) && Number.isSafeInteger(bytes)) return bytes;
