@@ -150,6 +150,15 @@ describe("a version that is added", () => {
   });
 });
 
+test("a canary is rolled back like a promotion", () => {
+  const canary = { version: 5n, package: "delay:five", percent: 30, shadow: false, header: undefined };
+  const text = edit((document) => {
+    addVersion(document, "delay", canary);
+    rollBack(document, "delay");
+  });
+  expect(weights(text, "delay")).toEqual({ 3: 100, 4: 0, 5: 0 });
+});
+
 describe("a version that replaces the others", () => {
   test("is the only one, and a model that is not declared yet is", () => {
     expect(

@@ -56,13 +56,18 @@ export interface AddedVersion {
   readonly header: string | undefined;
 }
 
-/** Declares a further version beside those that are there. @throws TrafficChangeError where there is none to share with. */
+/**
+ * Declares a further version beside those that are there. Where it gets a share, a rollback gives that back.
+ * @throws TrafficChangeError where there is none to share with.
+ */
 export const addVersion = (document: DeclarationDocument, model: string, added: AddedVersion): void => {
   const { version, package: reference, percent, shadow, header } = added;
   const versions = versionsOf(document, model);
+  const leader = heaviest(othersWithTraffic(versions, version));
   document.setVersion(model, version, { package: reference, shadow: shadow ? true : null, header: header ?? null });
   share(document, model, version, percent, versions);
   if (shadow) document.setVersion(model, version, { weight: null });
+  if (leader !== undefined && percent > 0) document.setPreviousVersion(model, leader.version);
 };
 
 /** Declares a version in place of those that are there. */
