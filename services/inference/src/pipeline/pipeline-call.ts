@@ -135,7 +135,7 @@ export class PipelineCall<R> {
       });
       const { inputs, rows: count } = inputsOf(tensors, served.inputs, served.batched, served.maxBatchSize);
       await served.infer(inputs, count, this.#options, (outputs) => read(outputs, fitting));
-      statistics.of(step.name, model).answered((performance.now() - startedMs) / 1000);
+      statistics.of(step.name, model).ran((performance.now() - startedMs) * 1e6);
       return true;
     } catch (error) {
       this.#fail(step.name, model, error);

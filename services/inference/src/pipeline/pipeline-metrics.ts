@@ -1,7 +1,8 @@
 import { Counter, Gauge, type MetricObjectWithValues, type MetricValue, type Registry } from "prom-client";
+import { durationBounds } from "../execution/duration-histogram.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 import { PipelineServable } from "./pipeline-servable.ts";
-import { type StepStatistics, stepSecondsBounds } from "./step-statistics.ts";
+import type { StepStatistics } from "./step-statistics.ts";
 
 type StepLabels = "pipeline" | "step" | "model";
 
@@ -41,16 +42,16 @@ class StepSeconds extends Gauge<StepLabels> {
 const name = "millrace_pipeline_step_seconds";
 const help = "Time of a pipeline's step, from its tensors being there to its answer, by the model that ran.";
 
-const samples = (labels: Record<StepLabels, string>, { count, seconds, buckets }: StepStatistics) => {
-  let cumulative = 0;
-  const bounds = [...stepSecondsBounds.map(String), "+Inf"].map((le, index) => {
-    cumulative += buckets[index] ?? 0;
-    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: cumulative };
-  });
+const samples = (labels: Record<StepLabels, string>, { answered, durations }: StepStatistics) => {
+  const bounds = [...durationBounds.map(String), "+Inf"];
   return [
-    ...bounds,
-    { metricName: `${name}_sum`, labels, value: seconds },
-    { metricName: `${name}_count`, labels, value: count },
+    ...durations.cumulative().map((value, place) => ({
+      metricName: `${name}_bucket`,
+      labels: { ...labels, le: bounds[place] ?? "+Inf" },
+      value,
+    })),
+    { metricName: `${name}_sum`, labels, value: answered.ns / 1e9 },
+    { metricName: `${name}_count`, labels, value: answered.count },
   ];
 };
 

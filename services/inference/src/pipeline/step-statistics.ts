@@ -1,23 +1,16 @@
-/** Upper bounds of the histogram of a step's time, in seconds. */
-export const stepSecondsBounds = [
-  0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
-] as const;
+import { DurationHistogram } from "../execution/duration-histogram.ts";
+import { add, type CountedTime } from "../execution/model-statistics.ts";
 
 /** What a model of a step has done. Plain numbers that the hot path adds to; metrics read them. */
 export class StepStatistics {
-  count = 0;
-  seconds = 0;
+  readonly answered: CountedTime = { count: 0, ns: 0 };
+  readonly durations = new DurationHistogram();
   /** By code of the error. */
   readonly failures = new Map<string, number>();
-  /** Calls by the first bound that is not below their time; the last is for those above all bounds. */
-  readonly buckets = new Float64Array(stepSecondsBounds.length + 1);
 
-  answered(seconds: number): void {
-    this.count++;
-    this.seconds += seconds;
-    let bucket = 0;
-    while (bucket < stepSecondsBounds.length && seconds > (stepSecondsBounds[bucket] ?? 0)) bucket++;
-    this.buckets[bucket] = (this.buckets[bucket] ?? 0) + 1;
+  ran(ns: number): void {
+    add(this.answered, 1, ns);
+    this.durations.add(ns);
   }
 
   failed(code: string): void {
