@@ -247,7 +247,10 @@ export class ModelRepository {
   /** @returns the versions that are to serve, ascending; at least one. @throws ModelInvalidError, ModelConfigInvalidError */
   #check({ name, path }: FoundModel, { config, versions }: OpenedModel): readonly FoundVersion[] {
     if (config !== undefined) {
-      const withoutEffect = checkModelConfig(config, name);
+      const withoutEffect = [...checkModelConfig(config, name)];
+      if (config.responseCache?.enable === true && !this.#defaults.responseCacheBytes) {
+        withoutEffect.push("response_cache.enable");
+      }
       if (withoutEffect.length > 0) this.#observer.onWithoutEffect(name, withoutEffect);
     }
     const present = versions.map(({ version }) => version);

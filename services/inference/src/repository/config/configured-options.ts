@@ -19,7 +19,6 @@ export const configuredOptions = (config: ModelConfig, defaults: ServingOptions)
     maxBatchSize: leavesBatchingOpen(config) ? defaults.maxBatchSize : Math.max(maxBatchSize, 1),
     instances: instances || defaults.instances,
     intraOpThreads: runtimeParameters(config).intraOpThreads ?? defaults.intraOpThreads,
-    ...(config.responseCache?.enable === true ? { cacheBytes: defaults.responseCacheBytes } : {}),
     ...(providers === undefined ? {} : { executionProviders: providers }),
     ...(config.responseCache?.enable === true ? { cacheBytes: defaults.responseCacheBytes } : {}),
   };
@@ -27,7 +26,6 @@ export const configuredOptions = (config: ModelConfig, defaults: ServingOptions)
   const batching = schedulingChoice.value;
   return {
     ...options,
-    preserveOrdering: batching.preserveOrdering,
     maxQueueDelayMs: Number(batching.maxQueueDelayMicroseconds) / 1000,
     preserveOrdering: batching.preserveOrdering,
     preferredBatchSizes: batching.preferredBatchSize,
