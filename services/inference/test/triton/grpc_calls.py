@@ -42,7 +42,8 @@ assert client.get_inference_statistics("scale").model_stats[0].name == "scale"
 assert refused(client.get_inference_statistics, "nobody")[0] == "StatusCode.NOT_FOUND"
 
 client.unload_model("identity-INT8")
-assert "identity-INT8" not in [model.name for model in client.get_model_repository_index().models]
+states = {model.name: model.state for model in client.get_model_repository_index().models}
+assert states["identity-INT8"] == "UNAVAILABLE", states
 assert refused(client.is_model_ready, "identity-INT8")[0] == "StatusCode.NOT_FOUND"
 client.load_model("identity-INT8")
 assert client.is_model_ready("identity-INT8")
