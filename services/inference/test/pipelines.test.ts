@@ -581,9 +581,15 @@ describe("a declaration", () => {
   });
 
   test("of a pipeline with what belongs to models is refused", async () => {
-    const deployment = { ...steps("{ name: a, model: plus }"), instances: 2, batching: { maxBatchSize: 8 } };
+    const deployment = {
+      ...steps("{ name: a, model: plus }"),
+      instances: 2,
+      batching: { maxBatchSize: 8 },
+      responseCache: { maxBytes: 100 },
+    };
     expect(await findings(deployment)).toEqual([
       expect.stringMatching(/deployments\[0\]\.batching: expected nothing beside a pipeline/),
+      expect.stringMatching(/deployments\[0\]\.response_cache: expected nothing beside a pipeline/),
       expect.stringMatching(/deployments\[0\]\.instances: expected nothing beside a pipeline/),
     ]);
   });

@@ -3,7 +3,7 @@ import type { FieldViolation } from "@millrace/errors";
 import { findCycle, type PipelinePlan, planPipeline } from "./pipeline-plan.ts";
 
 /** What a deployment says of models, and would have no effect on a pipeline of them. */
-const ofModels = ["batching", "predictionLog", "features", "signature"] as const;
+const ofModels = ["batching", "predictionLog", "features", "signature", "responseCache", "sticky"] as const;
 
 /**
  * The pipeline of a deployment; undefined where it has none.
