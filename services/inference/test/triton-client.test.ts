@@ -46,6 +46,17 @@ describe.skipIf(tritonMissing !== undefined)(
       90_000,
     );
 
+    test("models by call, over both", async () => {
+      const flags = ["--models", folder, "--model-control-mode", "explicit", "--load-model", "scale"];
+      const explicit = await startInference(flags);
+      try {
+        const rest = explicit.restUrl.replace("http://", "");
+        await runTritonScript("repository.py", explicit.address, rest, join(folder, "scale.onnx"));
+      } finally {
+        await explicit.stop();
+      }
+    }, 90_000);
+
     test("and nothing that it sent was a defect of the service", () => {
       expect(service?.log.filter(({ level }) => Number(level) >= 50)).toEqual([]);
     });
