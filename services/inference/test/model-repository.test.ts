@@ -47,7 +47,7 @@ beforeAll(async () => {
      dynamic_batching { max_queue_delay_microseconds: 500 preferred_batch_size: [4] priority_levels: 2
        default_queue_policy { timeout_action: DELAY default_timeout_microseconds: 9000 max_queue_size: 7 }
        priority_queue_policy { key: 1 value { allow_timeout_override: true } } }
-     instance_group { count: 2 kind: KIND_CPU }
+     instance_group { count: 2 kind: KIND_CPU } response_cache { enable: true }
      parameters { key: "intra_op_thread_count" value { string_value: "1" } }
      parameters { key: "enable_mem_arena" value { string_value: "1" } }`,
     { "1": scaleModel(10), "2": scaleModel(20), "3": scaleModel(30) },
@@ -66,6 +66,12 @@ beforeAll(async () => {
   );
   write(join(models, "fitted", "sums.txt"), "small\nlarge\n");
   write(join(models, "fitted", "warmup", "x.bin"), new Uint8Array(12));
+  triton(
+    "ordered",
+    `max_batch_size: 8 dynamic_batching { preserve_ordering: true } instance_group { kind: KIND_GPU }
+     optimization { execution_accelerators { gpu_execution_accelerator { name: "tensorrt" } } }`,
+    { "1": scaleModel(1) },
+  );
   triton("one-row", 'max_batch_size: 1 input { name: "x" data_type: TYPE_FP32 dims: 1 }', { "1": scaleModel(4) });
   triton(
     "unbatched",
@@ -223,6 +229,7 @@ describe("a configuration is followed", () => {
       input: [{ name: "x", dims: [1n] }],
       versionPolicy: { policyChoice: { case: "specific", value: { versions: [1n, 2n] } } },
       instanceGroup: [{ count: 2 }],
+      responseCache: { enable: true },
       defaultModelFilename: "model.onnx",
       schedulingChoice: {
         case: "dynamicBatching",
@@ -241,6 +248,11 @@ describe("a configuration is followed", () => {
       input: [{ dims: [1n, 3n], reshape: { shape: [3n] } }],
       output: [{ name: "sum", dims: [1n], reshape: { shape: [] }, labelFilename: "sums.txt" }],
     });
+    expect(await configOf("ordered")).toMatchObject({
+      instanceGroup: [{ count: 1 }],
+      responseCache: { enable: false },
+      schedulingChoice: { case: "dynamicBatching", value: { preserveOrdering: true } },
+    });
     expect(await configOf("one-row")).toMatchObject({ maxBatchSize: 1, input: [{ dims: [1n] }] });
     expect(await configOf("unbatched")).toMatchObject({ maxBatchSize: 0, input: [{ dims: [-1n, 1n] }] });
     expect((await configOf("unbatched")).schedulingChoice.case).toBeUndefined();
@@ -252,6 +264,14 @@ describe("a configuration is followed", () => {
     expect((await configOf("plain")).versionPolicy).toMatchObject({
       policyChoice: { case: "latest", value: { numVersions: 1 } },
     });
+  });
+
+  test("in where to run, and what the machine lacks is said", async () => {
+    expect(await answer("ordered")).toEqual([1, 2]);
+    const { properties } = await service.oip.modelMetadata({ name: "ordered" });
+    if (properties.execution_provider === "cpu") {
+      expect(properties.execution_provider_reason).toMatch(/tensorrt was asked for first.*cuda was asked for next/);
+    } else expect(["tensorrt", "cuda"]).toContain(properties.execution_provider);
   });
 
   test("and what changes nothing here is said in the log", () => {

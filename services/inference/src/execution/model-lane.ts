@@ -130,6 +130,10 @@ export class ModelLane {
     return this.#options.batched;
   }
 
+  /** Whether answers are kept. */
+  get caches(): boolean {
+    return this.#parts.cache !== undefined;
+  }
   get options(): LaneOptions {
     return this.#options;
   }
@@ -244,11 +248,11 @@ export class ModelLane {
     if (expiresAtMs === undefined) return;
     let alive = 0;
     let leftMs = Infinity;
-    for (const { instance, busy, rows: running, sinceMs } of this.#slots) {
+    for (const { instance, rows: running, sinceMs } of this.#slots) {
       if (instance.state !== "free" && instance.state !== "running") continue;
       alive++;
-      const runMs = busy ? (this.#estimate.runMs(running, arrivedMs) ?? 0) : 0;
-      leftMs = Math.min(leftMs, busy ? Math.max(0, sinceMs + runMs - arrivedMs) : 0);
+      const runMs = instance.state === "free" ? 0 : (this.#estimate.runMs(running, arrivedMs) ?? 0);
+      leftMs = Math.min(leftMs, runMs === 0 ? 0 : Math.max(0, sinceMs + runMs - arrivedMs));
     }
     if (alive === 0) return;
     const ahead = this.#queue.rowsAhead(priority);

@@ -103,6 +103,7 @@ const running = ({ name, lane, batched, executionProvider }: ServedVersion) => (
     },
   ],
   modelTransactionPolicy: { decoupled: false },
+  responseCache: { enable: lane.caches },
   ...(batched || hasPolicies(lane.options)
     ? { schedulingChoice: { case: "dynamicBatching" as const, value: dynamicBatching(lane.options) } }
     : {}),
@@ -123,7 +124,7 @@ const dynamicBatching = (options: LaneOptions) => {
   return {
     preferredBatchSize: [...preferredBatchSizes],
     maxQueueDelayMicroseconds: microseconds(maxQueueDelayMs),
-    preserveOrdering: false,
+    preserveOrdering: options.preserveOrdering ?? false,
     priorityLevels: BigInt(priorityLevels),
     defaultPriorityLevel: BigInt(priorityLevels === 0 ? 0 : (options.defaultPriorityLevel ?? priorityLevels)),
     defaultQueuePolicy: policy(options.queuePolicy ?? defaultQueuePolicy),
