@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
-import { GoldenSchema, ModelPackageSchema } from "@millrace/contracts/millrace/model/v1/model_package";
+import { GoldenSchema, Meaning, ModelPackageSchema, Task } from "@millrace/contracts/millrace/model/v1/model_package";
 import type { PackageContent } from "@millrace/model-package";
 import { GraphBuilder } from "@millrace/onnx";
 import { bytesOf, encodeStrings } from "@millrace/tensor";
@@ -12,7 +12,13 @@ import { scaleModel } from "./models.ts";
  */
 export const flightPackage = (
   factor: number,
-  options: { golden?: number; delayType?: ValueType; featureService?: string } = {},
+  options: {
+    golden?: number;
+    delayType?: ValueType;
+    featureService?: string;
+    /** Of the score, as if it were a probability. */
+    calibration?: { scores: number[]; probabilities: number[] };
+  } = {},
 ): PackageContent => {
   const graph = new GraphBuilder("flight");
   const delay = graph.input("delay", "FP32", ["rows", 1]);
@@ -30,8 +36,12 @@ export const flightPackage = (
     name: "flight_delay",
     signature: {
       inputs: [spec("delay", "FP32"), spec("distance", "FP32"), spec("name", "BYTES")],
-      outputs: [spec("score", "FP32"), spec("airport", "BYTES")],
+      outputs: [
+        { ...spec("score", "FP32"), meaning: options.calibration === undefined ? 0 : Meaning.PROBABILITY },
+        spec("airport", "BYTES"),
+      ],
     },
+    ...(options.calibration === undefined ? {} : { calibration: options.calibration, task: Task.BINARY }),
     features: {
       featureService: options.featureService ?? "flights",
       featureServiceVersion: "v1",
