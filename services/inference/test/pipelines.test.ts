@@ -137,7 +137,8 @@ const outer = pipeline(
     - { name: last, model: swapped, inputs: { x: inner.score } }
   `,
 );
-const declared = [ensemble, byText, byNumber, byBool, byWhole, failing, patient, outer];
+const followed = pipeline("followed", "{ outputs: { y: only.y }, steps: [{ name: only, model: follows }] }");
+const declared = [ensemble, byText, byNumber, byBool, byWhole, failing, patient, outer, followed];
 
 /** Pipelines of random form over \`double\`, \`triple\` and \`add\`. */
 const drawn = Array.from({ length: 12 }, (_, index) => randomPipeline(`drawn_${index}`, random));
@@ -158,6 +159,7 @@ beforeAll(async () => {
   putModel("off", switchedModel(-1, "BOOL"));
   putModel("table", lookUpModel());
   putModel("swapped", scaleModel(1));
+  putModel("follows", affineModel(2, 0));
   putModel("slow", slowModel(12));
   putEnsemble("triton", "TYPE_FP32");
   putEnsemble("misfit", "TYPE_INT64");
@@ -511,6 +513,17 @@ describe("where a step's model", () => {
     await service.oip.repositoryModelLoad({ modelName: "hundred" });
     await awaitState("ensemble", State.READY);
   }, 30_000);
+});
+
+describe("a pipeline whose callers' tensors follow from a model that changes", () => {
+  test("takes the new ones from then on, under the same name and version", async () => {
+    expect(await infer("followed", { x: [1, 2] }, 1)).toEqual({ y: [2, 4] });
+    putModel("follows", affineModel(2, 0, 3));
+    await service.oip.repositoryModelLoad({ modelName: "follows" });
+    expect(await infer("followed", { x: [1, 2, 3] }, 1)).toEqual({ y: [2, 4, 6] });
+    const { versions } = (await service.deployments.getStatus({ model: "followed" })).deployments[0] ?? {};
+    expect(versions?.map(({ state }) => state)).toEqual([State.UNLOADED, State.READY]);
+  });
 });
 
 describe("a declaration", () => {

@@ -3,7 +3,7 @@ import type { FieldViolation } from "@millrace/errors";
 import { findCycle, type PipelinePlan, planPipeline } from "./pipeline-plan.ts";
 
 /** What a deployment says of models, and would have no effect on a pipeline of them. */
-const ofModels = ["batching", "predictionLog", "features", "signature", "responseCache", "sticky"] as const;
+const ofModels = ["batching", "features", "signature", "responseCache", "sticky"] as const;
 
 /**
  * The pipeline of a deployment; undefined where it has none.
@@ -14,7 +14,8 @@ export const deployedPipeline = (
   field: string,
   violations: FieldViolation[],
 ): PipelinePlan | undefined => {
-  const { model, pipeline, versions, instances, intraOpThreads, executionProviders, limits } = deployment;
+  const { model, pipeline, versions, instances, intraOpThreads, executionProviders, limits, predictionLog } =
+    deployment;
   if (pipeline === undefined) return undefined;
   const refuse = (name: string, expected: string, got: string) =>
     violations.push({ field: `${field}.${name}`, expected, got });
@@ -22,6 +23,11 @@ export const deployedPipeline = (
   if (versions.length > 0) refuse("versions", "none beside a pipeline", `${versions.length}`);
   for (const name of ofModels) {
     if (deployment[name] !== undefined) refuse(snakeCase(name), nothing, "a declaration");
+  }
+  if (predictionLog !== undefined) {
+    const ofPredict = "nothing beside a pipeline, which takes tensors: only infer_sampling";
+    if (predictionLog.sampling !== undefined) refuse("prediction_log.sampling", ofPredict, `${predictionLog.sampling}`);
+    if (predictionLog.acknowledge !== 0) refuse("prediction_log.acknowledge", ofPredict, "a value");
   }
   if (instances !== 0) refuse("instances", nothing, `${instances}`);
   if (intraOpThreads !== 0) refuse("intra_op_threads", nothing, `${intraOpThreads}`);

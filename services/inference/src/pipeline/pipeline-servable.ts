@@ -19,6 +19,11 @@ export interface PipelineServableParts {
   readonly maxMessageBytes: number | undefined;
   /** Called when the pipeline becomes able to run, or stops being so, or for another reason than before. */
   readonly onChange: () => void;
+  /**
+   * Called once, where its models fit together again and callers would see other tensors than before. It serves on as it
+   * is, and follows its models no more: another has to take its place.
+   */
+  readonly onOutgrown: () => void;
 }
 
 /**
@@ -42,6 +47,8 @@ export class PipelineServable implements Servable {
   readonly #leases = new Leases();
   readonly #unwatch: () => void;
   #bound: BoundPipeline | undefined;
+  /** The tensors that it was first bound with. */
+  #callersSee: string | undefined;
   /** Why it is not bound. */
   #error: MillraceError | undefined;
 
@@ -55,11 +62,7 @@ export class PipelineServable implements Servable {
       manifest: undefined,
     };
     this.#bind();
-    this.#unwatch = parts.roster.watch(() => {
-      const before = this.#error?.message;
-      this.#bind();
-      if (this.#error?.message !== before) parts.onChange();
-    });
+    this.#unwatch = parts.roster.watch(() => this.#follow());
   }
 
   get name(): string {
@@ -166,9 +169,25 @@ export class PipelineServable implements Servable {
     await this.#leases.released();
   }
 
-  #bind(): void {
+  /** Binds it anew to the models that there are. */
+  #follow(): void {
+    const before = this.#error?.message;
+    if (!this.#bind()) {
+      this.#unwatch();
+      this.#parts.onOutgrown();
+    } else if (this.#error?.message !== before) {
+      this.#parts.onChange();
+    }
+  }
+
+  /** @returns false where callers would see other tensors than before: what answers behind a name keeps its tensors. */
+  #bind(): boolean {
     try {
-      this.#bound = bindPipeline(this.plan, (model, version) => this.#find(model, version));
+      const bound = bindPipeline(this.plan, (model, version) => this.#find(model, version));
+      const tensors = JSON.stringify([bound.inputs, bound.outputs, bound.batched]);
+      this.#callersSee ??= tensors;
+      if (tensors !== this.#callersSee) return false;
+      this.#bound = bound;
       this.#error = undefined;
     } catch (error) {
       this.#bound = undefined;
@@ -178,6 +197,7 @@ export class PipelineServable implements Servable {
           ? error
           : new MillraceError("INTERNAL", Reason.INTERNAL, "The pipeline could not be bound.", { cause: error });
     }
+    return true;
   }
 
   /** The model that a step is bound to. One whose workers are wedged has its tensors all the same. */

@@ -33,30 +33,40 @@ export const servePipeline = async (
   signal?: AbortSignal,
 ): Promise<void> => {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  let inForce = false;
-  const onChange = () => {
-    if (signal?.aborted === true && !inForce) return;
-    const { error } = served;
-    if (error !== undefined) {
-      const state = isLoading(roster, error) ? State.LOADING : State.FAILED;
-      roster.update(record, state, error);
-      if (state === State.FAILED) observer.onFailed(error);
-    } else if (inForce) {
-      roster.update(record, State.READY);
+  let isFirst = true;
+  const serve = (own: VersionRecord): PipelineServable => {
+    let inForce = false;
+    const onChange = () => {
+      if (signal?.aborted === true && !inForce) return;
+      const { error } = served;
+      if (error !== undefined) {
+        const state = isLoading(roster, error) ? State.LOADING : State.FAILED;
+        roster.update(own, state, error);
+        if (state === State.FAILED) observer.onFailed(error);
+        return;
+      }
+      if (inForce) {
+        roster.update(own, State.READY);
+      } else {
+        inForce = true;
+        isFirst = false;
+        // What it replaces drains in its own time.
+        Promise.all([roster.serve(plan.name, own, served), roster.retain(plan.name, [plan.version])]).catch(reject);
+        resolve();
+      }
       observer.onServes();
-    } else {
-      inForce = true;
-      // What it replaces drains in its own time.
-      Promise.all([roster.serve(plan.name, record, served), roster.retain(plan.name, [plan.version])]).catch(reject);
-      observer.onServes();
-      resolve();
-    }
+    };
+    const onOutgrown = () => {
+      serve(roster.begin(plan.name, plan.version, own.reference));
+    };
+    const served = new PipelineServable({ plan, roster, policy, maxMessageBytes, onChange, onOutgrown });
+    onChange();
+    return served;
   };
-  const served = new PipelineServable({ plan, roster, policy, maxMessageBytes, onChange });
   signal?.addEventListener("abort", () => resolve(), { once: true });
-  onChange();
+  const served = serve(record);
   await promise;
-  if (!inForce) await served.retire();
+  if (isFirst) await served.retire();
 };
 
 const isLoading = (roster: ModelRoster, error: MillraceError): boolean =>
