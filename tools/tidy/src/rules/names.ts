@@ -48,4 +48,6 @@ const isDoor = (repository: Repository, path: string): boolean =>
 const nameWords = (name: string, isFile: boolean): string[] =>
   (isFile ? name.replace(/\.(test|contract|fixture|reference|bench|config)?\.?(ts|py|sh)$/, "") : name)
     .toLowerCase()
+    // The protocol's own word for a thing.
+    .replace(/shared[-_]memory/, "memory")
     .split(/[-_.]/);
