@@ -1,6 +1,6 @@
 {{/*
 One service: its objects are the same for all four, and what differs comes as arguments:
-root, name, grpcPort, metricsPort, environment (a list of name and value), files (whether the deployments are mounted).
+root, name, grpcPort, metricsPort, restPort (where there is one), environment (a list of name and value), files (whether the deployments are mounted).
 */}}
 {{- define "millrace.fullName" -}}
 {{ printf "%s-%s" .root.Release.Name .name | trunc 52 | trimSuffix "-" }}
@@ -82,6 +82,9 @@ spec:
           ports:
             - { name: grpc, containerPort: {{ .grpcPort }} }
             - { name: http-metrics, containerPort: {{ .metricsPort }} }
+            {{- with .restPort }}
+            - { name: http-rest, containerPort: {{ . }} }
+            {{- end }}
           env:
             {{- $environment := dict "MILLRACE_GRPC_HOST" "0.0.0.0" "MILLRACE_ALLOW_PLAINTEXT" "true" }}
             {{- $environment = mergeOverwrite $environment .environment (.root.Values.environment | default dict) ($values.environment | default dict) }}
@@ -149,6 +152,9 @@ spec:
   ports:
     - { name: grpc, port: {{ .grpcPort }}, targetPort: grpc, appProtocol: kubernetes.io/h2c }
     - { name: http-metrics, port: {{ .metricsPort }}, targetPort: http-metrics }
+    {{- with .restPort }}
+    - { name: http-rest, port: {{ . }}, targetPort: http-rest }
+    {{- end }}
 ---
 # gRPC keeps one connection for many calls: clients that spread calls over the pods need all their addresses.
 apiVersion: v1
