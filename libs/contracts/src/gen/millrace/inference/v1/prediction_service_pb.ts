@@ -213,13 +213,16 @@ export type ExplainRequest = Message<"millrace.inference.v1.ExplainRequest"> & {
   element: number;
 
   /**
-   * Rows that stand for "not known". Default: drawn from the package's baseline.
+   * Rows that stand for "not known". Default: drawn from the package: rows of its golden examples where there are enough,
+   * else column by column from its baseline.
    *
    * @generated from field: millrace.inference.v1.TensorRows background = 7;
    */
   background?: TensorRows | undefined;
 
   /**
+   * How many of them. Default 32; of rows that are given: all.
+   *
    * @generated from field: uint32 background_rows = 8;
    */
   backgroundRows: number;
@@ -376,7 +379,7 @@ export type Contribution = Message<"millrace.inference.v1.Contribution"> & {
   value: number;
 
   /**
-   * Of the sampling; 0 where it is exact.
+   * Of the sampling of orders; 0 where it is exact, NaN for a single permutation.
    *
    * @generated from field: double standard_error = 3;
    */
