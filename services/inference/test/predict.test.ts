@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
-import { PredictionSchema } from "@millrace/contracts/millrace/event/v1/event";
+import { type Prediction, PredictionSchema } from "@millrace/contracts/millrace/event/v1/event";
 import { FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
-import type { PredictResponse } from "@millrace/contracts/millrace/inference/v1/prediction_service";
 import { type LogRecord, openEventLog } from "@millrace/event-log";
-import { decodeStrings } from "@millrace/tensor";
+import { decodeStrings, encodeStrings } from "@millrace/tensor";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DeployedService, startDeployedService } from "./deployed-service.ts";
 import { type FeatureServer, startFeatureServer } from "./feature-server.ts";
+import { doubles, predictFlights, scoresOf, strings } from "./flight-rows.ts";
 import { flightPackage } from "./packages.ts";
 
 let deployed: DeployedService;
@@ -40,29 +40,7 @@ deployments:
   return reference;
 };
 
-const strings = (name: string, values: string[]) => ({
-  name,
-  values: { values: { case: "strings" as const, value: { values } } },
-});
-const doubles = (name: string, values: number[]) => ({
-  name,
-  values: { values: { case: "doubles" as const, value: { values } } },
-});
-const predict = (airports: string[], more: object = {}) =>
-  deployed.service.predictions.predict({
-    model: "flight_delay",
-    entities: [strings("airport", airports)],
-    request: [
-      doubles(
-        "distance",
-        airports.map((_, row) => row),
-      ),
-    ],
-    ...more,
-  });
-const scores = ({ outputs }: PredictResponse) => [
-  ...new Float32Array((outputs[0]?.data ?? new Uint8Array()).slice().buffer),
-];
+const predict = (airports: string[], more: object = {}) => predictFlights(deployed.service, airports, more);
 
 describe("Predict", () => {
   beforeAll(async () => {
@@ -71,7 +49,7 @@ describe("Predict", () => {
 
   test("fills the graph from features and request, a null as NaN or the empty string, and says what was served", async () => {
     const answer = await predict(["ATL", "", "JFK"], { withFeatures: true });
-    expect(scores(answer)).toEqual([90, 1, 92]);
+    expect(scoresOf(answer)).toEqual([90, 1, 92]);
     expect(decodeStrings("airport", answer.outputs[1]?.data ?? new Uint8Array(), 3)).toEqual(["ATL", "", "JFK"]);
     expect(answer.predictionIds).toHaveLength(3);
     expect(new Set(answer.predictionIds).size).toBe(3);
@@ -90,7 +68,7 @@ describe("Predict", () => {
     const before = features.requests.length;
     const airports = Array.from({ length: 300 }, (_, row) => "A".repeat(row % 7));
     const answer = await predict(airports, { atUs: airports.map((_, row) => BigInt(row)) });
-    expect(scores(answer)).toEqual(airports.map((name, row) => name.length * 30 + row));
+    expect(scoresOf(answer)).toEqual(airports.map((name, row) => name.length * 30 + row));
     expect(features.requests.length).toBe(before + 1);
     expect(features.requests.at(-1)).toMatchObject({
       selection: { value: "flights" },
@@ -139,6 +117,56 @@ describe("Predict", () => {
       if (answer !== undefined) break;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
+  }, 30_000);
+});
+
+describe("a package with a calibration", () => {
+  test("has its probabilities in Predict's answers and beside the scores in the log; ModelInfer answers the graph's", async () => {
+    const reference = await deployed.push(
+      "flight_delay",
+      flightPackage(1, { calibration: { scores: [10, 30, 50], probabilities: [0.1, 0.2, 0.8] } }),
+    );
+    deployed.declare(`
+deployments:
+  - model: flight_delay
+    versions: [{version: 20, package: "${reference}"}]
+    predictionLog: {acknowledge: BEFORE_RESPONSE}
+`);
+    await deployed.awaitInForce("flight_delay");
+    const airports = ["", "A", "AT", "ATL", "ATLX", "ATLXYZ"];
+    const distances = [doubles("distance", [0, 0, 5, 0, 0, 0])];
+    const predictionIds = airports.map((_, row) => `calibrated-${row}`);
+    const answer = await predict(airports, { request: distances, predictionIds });
+    // Linear between the points of the map, constant outside: scores 0, 10, 25, 30, 40, 60.
+    const expected = [0.1, 0.1, 0.175, 0.2, 0.5, 0.8];
+    for (const [row, score] of scoresOf(answer).entries()) expect(score).toBeCloseTo(expected[row] ?? 0, 6);
+
+    const float = (value: number) => new Uint8Array(Float32Array.of(value).buffer);
+    const { rawOutputContents } = await deployed.service.oip.modelInfer({
+      modelName: "flight_delay",
+      inputs: [
+        { name: "delay", datatype: "FP32", shape: [1n, 1n] },
+        { name: "distance", datatype: "FP32", shape: [1n, 1n] },
+        { name: "name", datatype: "BYTES", shape: [1n, 1n] },
+      ],
+      rawInputContents: [float(20), float(5), encodeStrings(["AT"])],
+    });
+    expect(rawOutputContents[0]).toEqual(float(25));
+
+    const log = await openEventLog(`log:${join(deployed.folder, "log")}`);
+    const logged = new Map<string, Prediction>();
+    for (const { partition } of await log.bounds("predictions")) {
+      for await (const { records } of log.read("predictions", { partition, offset: 0n })) {
+        for (const { key, value } of records) {
+          logged.set(new TextDecoder().decode(key), fromBinary(PredictionSchema, value ?? new Uint8Array()));
+        }
+      }
+    }
+    await log.close();
+    expect(logged.get("calibrated-2")?.outputs).toMatchObject([
+      { name: "score", values: [25], calibrated: [expect.closeTo(0.175, 6)] },
+      { name: "airport", strings: ["AT"], calibrated: [] },
+    ]);
   }, 30_000);
 });
 

@@ -89,7 +89,6 @@ const attributes = (
 ): Record<string, string> => {
   const given = {
     specversion: "1.0",
-    id,
     source: `/millrace/inference/${model}`,
     type: `org.kubeflow.serving.inference.${kind}`,
     time: new Date().toISOString(),
@@ -98,7 +97,8 @@ const attributes = (
     component,
     endpoint,
   };
-  const headers: Record<string, string> = { "content-type": contentType };
+  // A caller's `Ce-Id` is a header already: as it came it is encoded.
+  const headers: Record<string, string> = { "content-type": contentType, "ce-id": id };
   for (const [name, value] of Object.entries(given)) {
     // An attribute is never empty.
     if (value !== "") headers[`ce-${name}`] = headerValue(value);
