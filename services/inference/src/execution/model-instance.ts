@@ -50,6 +50,8 @@ export interface ModelInstanceOptions {
   readonly onChange: () => void;
   /** The script of the thread, where it is not the usual one. */
   readonly script?: URL | undefined;
+  /** Most memory for the thread's JavaScript heap, in MiB; models and tensors lie outside of it. Default: Node's. */
+  readonly maxHeapMb?: number | undefined;
 }
 
 /** What one run gave. */
@@ -116,6 +118,7 @@ export class ModelInstance {
         port: port2,
       } satisfies WorkerStart,
       transferList: [port2],
+      ...(options.maxHeapMb === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMb } }),
     });
     live.add(this);
     this.#worker.on("error", (error) => this.#lose(error));

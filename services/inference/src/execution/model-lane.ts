@@ -223,6 +223,7 @@ export class ModelLane {
       };
       try {
         if (signal?.aborted === true) throw new InferenceCancelledError();
+        if (!this.alive) throw new NoInstanceError();
         this.#refuseTheLate(request);
         this.#queue.offer(request, this.#retryAfterMs());
       } catch (error) {
