@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { openModelStore } from "@millrace/model-package";
@@ -94,6 +94,7 @@ beforeAll(async () => {
   triton("empty", "max_batch_size: 1", {});
   triton("no-file", undefined, {});
   mkdirSync(join(models, "no-file", "1"), { recursive: true });
+  symlinkSync("circle", join(models, "circle"));
   triton("misnamed", 'name: "other"', { "1": scaleModel(1) });
   triton("unknown-field", "max_batch_size: 2\n\nmax_batch: 3", { "1": scaleModel(1) });
   triton("decoupled", "model_transaction_policy { decoupled: true } sequence_batching { }", { "1": scaleModel(1) });
@@ -320,6 +321,7 @@ describe("what cannot serve says which and why, and the others serve", () => {
       "cold",
       /model_warmup\[0\]\.inputs\.x\.dims: expected sizes that fit \[1\], got \[2\]/,
     ],
+    ["a link that leads in a circle", "circle", /circle cannot be read/],
     ["a name that is there twice", "twice", /is there twice: .*models.twice and .*more.twice\.onnx/],
     ["an MLflow folder of another flavour", "sk", /no flavour onnx, only sklearn/],
     ["an MLflow folder that points elsewhere", "leaving", /lies outside of the folder/],

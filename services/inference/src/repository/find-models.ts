@@ -1,5 +1,5 @@
 import { type Dirent, promises as files } from "node:fs";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { MillraceError, Reason } from "@millrace/errors";
 import { ModelInvalidError } from "@millrace/tensor";
 import { ifThere } from "./fingerprint.ts";
@@ -45,12 +45,12 @@ const findInSource = async (source: string): Promise<FoundModel[]> => {
     );
   }
   const names = new Set(entries.map(({ name }) => name));
-  if (names.has("MLmodel")) return [await mlflowFolder(source, source)];
-  if (names.has("oci-layout")) return [await ociLayout(source, source)];
+  if (names.has("MLmodel")) return [await readable(source, source, () => mlflowFolder(source, source))];
+  if (names.has("oci-layout")) return [await readable(source, source, () => ociLayout(source, source))];
   const found: FoundModel[] = [];
   for (const name of [...names].sort()) {
     if (name.startsWith(".")) continue;
-    const model = await findAt(source, name);
+    const model = await readable(source, join(source, name), () => findAt(source, name));
     if (model !== undefined) found.push(model);
   }
   return found;
@@ -66,6 +66,28 @@ const findAt = async (source: string, name: string): Promise<FoundModel | undefi
   if (inside.includes("MLmodel")) return await mlflowFolder(source, path);
   if (inside.includes("config.pbtxt") || inside.some(isVersion)) return await tritonFolder(source, path);
   return undefined;
+};
+
+/** One that cannot be read hides none of the others: opening it says why. */
+const readable = async <T extends FoundModel | undefined>(
+  source: string,
+  path: string,
+  find: () => Promise<T>,
+): Promise<T | FoundModel> => {
+  try {
+    return await find();
+  } catch (cause) {
+    return {
+      name: basename(resolve(path)).replace(/\.onnx$/, ""),
+      source,
+      path,
+      fingerprint: String(cause),
+      open: async () => {
+        if (cause instanceof MillraceError) throw cause;
+        throw new ModelInvalidError(`${path} cannot be read.`, cause);
+      },
+    };
+  }
 };
 
 const ambiguous = (one: FoundModel, other: FoundModel): FoundModel => ({

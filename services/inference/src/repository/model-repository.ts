@@ -128,10 +128,9 @@ export class ModelRepository {
       try {
         const { changed, gone } = this.#looks.look(await this.found());
         told = "";
-        await Promise.all([
-          ...gone.filter((name) => this.#roster.names().includes(name)).map((name) => this.#unload(name)),
-          this.#putAll(changed),
-        ]);
+        // A model that takes long to load, or to drain, keeps none of the others waiting.
+        for (const name of gone) this.#unload(name).catch(this.#observer.onDefect);
+        this.#putAll(changed).catch(this.#observer.onDefect);
       } catch (error) {
         if (!(error instanceof MillraceError)) throw error;
         if (error.message !== told) this.#observer.onUnreadable(error);
@@ -174,6 +173,7 @@ export class ModelRepository {
     await this.#inTurn(name, async () => {
       this.#ensembles.release(name);
       this.#keys.delete(name);
+      if (!this.#roster.names().includes(name)) return;
       await this.#roster.unload(name);
       this.#observer.onUnloaded(name);
     });

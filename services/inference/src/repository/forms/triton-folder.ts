@@ -64,5 +64,5 @@ const readConfig = async (folder: string): Promise<ModelConfig | undefined> => {
   if (stat.size > maxConfigBytes) {
     throw new ModelInvalidError(`${path} has ${stat.size} bytes; at most ${maxConfigBytes} are read.`);
   }
-  return parseTextFormat(ModelConfigSchema, path, await files.readFile(path, "utf8"));
+  return parseTextFormat(ModelConfigSchema, join(basename(folder), "config.pbtxt"), await files.readFile(path, "utf8"));
 };
