@@ -444,6 +444,16 @@ describe("under load", () => {
         expect((await infer("double", { x: raw }, rows)).y).toEqual(raw.map((value) => value * 2));
         return;
       }
+      if (index % 5 === 0) {
+        const country = Array.from({ length: rows }, (_, row) => ["NL", "BE", "DE"][(index + row) % 3] ?? "");
+        const words: Record<string, string> = { NL: "hoi NL", BE: "bonjour BE", DE: "hello DE" };
+        const x = raw.slice(0, rows);
+        expect(await infer("by_text", { country, x }, rows)).toEqual({
+          greeting: country.map((text) => words[text]),
+          x,
+        });
+        return;
+      }
       const { score = [] } = await infer("ensemble", { raw }, rows);
       for (let row = 0; row < rows; row++) {
         const sum = 2 * ((raw[row * 2] ?? 0) + (raw[row * 2 + 1] ?? 0));
@@ -474,6 +484,33 @@ describe("under load", () => {
     stop = true;
     await Promise.all(callers);
     expect([...seen].every((factor) => [1, 2, 3, 4].includes(factor))).toBe(true);
+  }, 60_000);
+
+  test("a pipeline itself is declared anew without a failed call", async () => {
+    const chain = (length: number) =>
+      pipeline(
+        "chain",
+        `{ version: ${length}, outputs: { y: s${length}.y }, steps: [{ name: s1, model: triple }, ${Array.from({ length: length - 1 }, (_, at) => `{ name: s${at + 2}, model: triple, inputs: { x: s${at + 1}.y } }`).join(", ")}] }`,
+      );
+    const tripled = (times: number): number => (times === 0 ? 1 : tripled(times - 1) * 3 + 1);
+    const declareChain = async (length: number) => {
+      declare([...declared, chain(length)]);
+      for (;;) {
+        const found = await service.oip.modelMetadata({ name: "chain" }).catch(() => undefined);
+        if (found?.versions.at(-1) === String(length)) return;
+      }
+    };
+    await declareChain(2);
+    let stop = false;
+    const seen = new Set<number>();
+    const callers = Array.from({ length: 6 }, async () => {
+      while (!stop) seen.add(Number((await infer("chain", { x: [1, 1] }, 1)).y?.[0]));
+    });
+    for (const length of [3, 4, 5]) await declareChain(length);
+    stop = true;
+    await Promise.all(callers);
+    expect([...seen].every((value) => [2, 3, 4, 5].map(tripled).includes(value))).toBe(true);
+    expect(await infer("chain", { x: [1, 1] }, 1)).toEqual({ y: [tripled(5), tripled(5)] });
   }, 60_000);
 });
 
