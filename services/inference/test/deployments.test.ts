@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DeployedService, startDeployedService } from "./deployed-service.ts";
 import { type FeatureServer, startFeatureServer } from "./feature-server.ts";
 import { flightPackage, scalePackage } from "./packages.ts";
+import { floatRequest } from "./tensors.ts";
 
 let deployed: DeployedService;
 let features: FeatureServer;
@@ -187,6 +188,50 @@ deployments:
     expect((await deployed.service.oip.modelReady({ name: "later" })).ready).toBe(true);
   }, 30_000);
 });
+
+test("queues, cache, threads, instances and providers of a deployment are those that it runs with", async () => {
+  const reference = await deployed.push("scale", scalePackage(6));
+  deployed.declare(`
+deployments:
+  - model: tuned
+    versions: [{version: 6, package: "${reference}"}]
+    instances: 2
+    intraOpThreads: 2
+    executionProviders: [cuda, cpu]
+    responseCache: {maxBytes: 10000, timeToLive: 1m}
+    batching:
+      maxBatchSize: 16
+      maxQueueDelay: 1ms
+      preferredBatchSizes: [4, 8]
+      priorityLevels: 3
+      defaultPriorityLevel: 2
+      defaultQueuePolicy: {defaultTimeout: 9s}
+      priorityQueuePolicies: {3: {timeoutAction: DELAY, defaultTimeout: 50ms, allowTimeoutOverride: true, maxQueueSize: 7}}
+      preserveOrdering: true
+`);
+  const { versions } = await deployed.awaitInForce("tuned");
+  expect(versions[0]).toMatchObject({ instances: 2, executionProvider: expect.stringMatching(/^cpu: .*cuda/) });
+  const { config } = await deployed.service.oip.modelConfig({ name: "tuned" });
+  expect(config).toMatchObject({
+    maxBatchSize: 16,
+    instanceGroup: [{ count: 2 }],
+    responseCache: { enable: true },
+    schedulingChoice: {
+      case: "dynamicBatching",
+      value: {
+        preferredBatchSize: [4, 8],
+        maxQueueDelayMicroseconds: 1000n,
+        preserveOrdering: true,
+        priorityLevels: 3n,
+        defaultPriorityLevel: 2n,
+        defaultQueuePolicy: { defaultTimeoutMicroseconds: 9_000_000n },
+      },
+    },
+  });
+  for (let call = 0; call < 3; call++) await deployed.service.oip.modelInfer(floatRequest("tuned", [1], [1, 1]));
+  const { modelStats } = await deployed.service.oip.modelStatistics({ name: "tuned" });
+  expect(modelStats[0]?.inferenceStats?.cacheHit?.count).toBe(2n);
+}, 30_000);
 
 test("Predict keeps an entity on one version, by the first row of a call", async () => {
   const [one, two] = [await push(1), await push(2)];

@@ -40,9 +40,20 @@ export const checkedPackage = async (
     // What was verified is what is pulled, also where the tag moves meanwhile.
     pinned = `${resolved.repository}@${resolved.digest}`;
   }
-  const reader = await store.pull(pinned, ["model", "golden"], signal);
+  const reader = await store.pull(pinned, [], signal);
+  await checkFeatures(reader, features, signal);
+  // Last: what is large is not fetched for a package that cannot serve.
+  await Promise.all([reader.model(signal), reader.golden(signal)]);
+  return { reader, signedBy };
+};
+
+const checkFeatures = async (
+  reader: ModelPackageReader,
+  features: FeatureReader | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> => {
   const binding = reader.manifest.features;
-  if (binding === undefined) return { reader, signedBy };
+  if (binding === undefined) return;
   if (features === undefined) {
     throw new NoFeaturesError(reader.manifest.name, "this service has no feature-serving (featureServingAddress).");
   }
@@ -52,5 +63,4 @@ export const checkedPackage = async (
     // An input may be bound to a column of the request as well.
     checkSchema(binding, [...(status?.features ?? []), ...(status?.requestFields ?? [])]);
   }
-  return { reader, signedBy };
 };

@@ -91,7 +91,7 @@ const planOf = (
   const trustedKeys = declaredKeys(deployment, field, violations);
   const versions = deployment.versions.map((declared, index): VersionPlan => {
     const plan = { version: String(declared.version), reference: declared.package, options, trustedKeys };
-    const loaded = { ...plan, options: { ...options, maxRunTimeMs: undefined } };
+    const loaded = { ...plan, options: { ...options, maxRunTimeMs: undefined, shared: undefined } };
     return { ...plan, loadKey: JSON.stringify(loaded), field: `${field}.versions[${index}]` };
   });
   const policy = declaredPolicy(deployment, field, violations);

@@ -17,10 +17,12 @@ export interface VersionLoadObserver {
 
 const firstRetryMs = 1000;
 const longestRetryMs = 10_000;
+/** Each try to find room in memory fetches the package first. */
+const longestRetryForMemoryMs = 60_000;
 
 /**
- * One version on its way: its package is checked, it is loaded, warmed up and held to the golden examples. What another
- * service may still change is tried again, after one second at first and ten at last, until it is superseded.
+ * One version on its way: its package is checked, it is loaded, warmed up and held to the golden examples. What others may
+ * still change is tried again, after one second at first and ten at last, until it is superseded.
  */
 export class VersionLoad {
   readonly plan: VersionPlan;
@@ -69,7 +71,7 @@ export class VersionLoad {
   async #run(): Promise<void> {
     const { signal } = this.#abort;
     let told = "";
-    for (let retryMs = firstRetryMs; !signal.aborted; retryMs = Math.min(retryMs * 2, longestRetryMs)) {
+    for (let retryMs = firstRetryMs; !signal.aborted; retryMs *= 2) {
       try {
         await this.#load(signal);
         return;
@@ -82,6 +84,8 @@ export class VersionLoad {
         if (error.message !== told) this.#observer.onFailed(this, error);
         told = error.message;
         if (!mayPass(error)) return;
+        const longestMs = error.reason === Reason.MEMORY_BUDGET ? longestRetryForMemoryMs : longestRetryMs;
+        retryMs = Math.min(retryMs, longestMs);
         await sleep(retryMs, signal);
       }
     }
@@ -122,13 +126,17 @@ export class VersionLoad {
   }
 }
 
-/** What another service may still change: a package or a signature that is pushed later, features that are applied later. */
+/**
+ * What others may still change: a package or a signature that is pushed later, features that are applied later, memory
+ * that another model gives back.
+ */
 const passing: ReadonlySet<Reason> = new Set([
   Reason.PACKAGE_UNKNOWN,
   Reason.SIGNATURE_INVALID,
   Reason.FEATURE_SERVICE_UNKNOWN,
   Reason.NOTHING_APPLIED,
   Reason.SCHEMA_MISMATCH,
+  Reason.MEMORY_BUDGET,
 ]);
 
 const mayPass = (error: MillraceError): boolean => error.code === "UNAVAILABLE" || passing.has(error.reason);

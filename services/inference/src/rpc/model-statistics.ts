@@ -30,8 +30,8 @@ const statisticsOf = ({ name, version, statistics, memoryBytes }: Servable) => (
     computeInput: duration(statistics.input),
     computeInfer: duration(statistics.infer),
     computeOutput: duration(statistics.output),
-    cacheHit: duration({ count: 0, ns: 0 }),
-    cacheMiss: duration({ count: 0, ns: 0 }),
+    cacheHit: duration(statistics.cacheHit),
+    cacheMiss: duration(statistics.cacheMiss),
   },
   batchStats: [...statistics.batches]
     .sort(([a], [b]) => a - b)
