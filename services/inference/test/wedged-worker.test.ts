@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { steps } from "./lane-of.ts";
+import { loopModel } from "./loop-model.ts";
 import { scaleModel, slowModel } from "./models.ts";
 import { type RunningInference, startInference } from "./start-inference.ts";
 import { floatRequest, floats } from "./tensors.ts";
@@ -34,3 +36,20 @@ describe("a run that takes longer than it may, where the memory budget has no ro
     expect(await service.stop()).toBe(0);
   }, 60_000);
 });
+
+test("a run that never returns does not keep the process beyond its stop: it says so, and kills itself", async () => {
+  writeFileSync(join(folder, "loop.onnx"), loopModel());
+  const stuck = await startInference(["--models", folder, "--max-run-time-ms", "200", "--drain-limit-ms", "500"]);
+  const [n] = steps(2n ** 60n);
+  const run = stuck.oip.modelInfer({
+    modelName: "loop",
+    inputs: [{ name: "n", datatype: "INT64", shape: [1n] }],
+    rawInputContents: [n?.data ?? new Uint8Array()],
+  });
+  await expect(run).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "MODEL_NOT_READY" });
+  // Killed by a signal: there is no exit code.
+  expect(await stuck.stop()).toBeNull();
+  const messages = stuck.log.map(({ msg }) => String(msg));
+  expect(messages).toContainEqual(expect.stringMatching(/loop version 1 is wedged in a run; another stands in for it/));
+  expect(messages.at(-1)).toMatch(/Runs of models never returned and cannot be ended: the process kills itself/);
+}, 60_000);
