@@ -9,6 +9,7 @@ import { DeclarationFile } from "./deployment/declaration-file.ts";
 import { Deployments } from "./deployment/deployments.ts";
 import { TagWatch } from "./deployment/tag-watch.ts";
 import { endWithStuckRuns } from "./execution/end-with-stuck-runs.ts";
+import { InFlightBytes } from "./execution/in-flight-bytes.ts";
 import { MemoryBudget } from "./execution/memory-budget.ts";
 import { registerExplanationMetrics } from "./explanation/explanation-metrics.ts";
 import { openInferenceCalls, openInferenceService } from "./open-inference-service.ts";
@@ -28,6 +29,7 @@ import { getStatus } from "./rpc/get-status.ts";
 import { predict } from "./rpc/predict.ts";
 import { validate } from "./rpc/validate.ts";
 import { watchStatus } from "./rpc/watch-status.ts";
+import { registerInFlightMetrics } from "./serving/in-flight-metrics.ts";
 import { registerInferenceMetrics } from "./serving/inference-metrics.ts";
 import { InferencePath } from "./serving/inference-path.ts";
 import { ModelRoster } from "./serving/model-roster.ts";
@@ -80,7 +82,9 @@ await runService(
           );
 
     const roster = host.own(new ModelRoster());
+    const inFlight = new InFlightBytes(config.maxInFlightBytes);
     registerInferenceMetrics(host.metrics, roster);
+    registerInFlightMetrics(host.metrics, inFlight);
     registerPipelineMetrics(host.metrics, roster);
     const explainedRows = registerExplanationMetrics(host.metrics);
     const shadows = registerShadowMetrics(host.metrics, (model, shadow, err) =>
@@ -98,7 +102,7 @@ await runService(
         payloadLogObserver(log, payloadMetrics),
       ),
     );
-    const path = new InferencePath(roster, [
+    const path = new InferencePath(roster, inFlight, [
       new ShadowTraffic(roster, config.shadowCopies, shadows),
       ...(predictions === undefined ? [] : [new InferenceLog(predictions)]),
       new PayloadObserver(payloads),

@@ -51,4 +51,18 @@ describe("more than can be done is refused", () => {
     ).toEqual(Array(5).fill("DEADLINE_EXCEEDED"));
     expect((await statistics())?.executionCount).toBe(1n);
   }, 60_000);
+
+  test("when the requests under way have as many bytes as all may have; a lone one always may", async () => {
+    const bounded = await startInference(["--models", folder, "--max-in-flight-bytes", "1024"]);
+    const long = (bytes: number) =>
+      bounded.oip.modelInfer({ ...floatRequest("slower", [1], [1]), id: "x".repeat(bytes) }, { timeoutMs: 60_000 });
+    const answers = await Promise.allSettled([long(400), long(400), long(400), long(400)]);
+    const refused = answers.flatMap((answer) => (answer.status === "rejected" ? [answer.reason as RpcError] : []));
+    expect(refused.map(({ code, reason, metadata }) => [code, reason, metadata.maxInFlightBytes])).toEqual(
+      Array(2).fill(["RESOURCE_EXHAUSTED", "OVERLOADED", "1024"]),
+    );
+    expect((await long(5000)).modelName).toBe("slower");
+    expect(await (await fetch(bounded.metricsUrl)).text()).toMatch(/^millrace_inference_in_flight_bytes 0$/m);
+    expect(await bounded.stop()).toBe(0);
+  }, 60_000);
 });

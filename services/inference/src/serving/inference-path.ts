@@ -1,5 +1,6 @@
 import { MillraceError, Reason } from "@millrace/errors";
 import { type Tensor, TensorInvalidError } from "@millrace/tensor";
+import type { InFlightBytes } from "../execution/in-flight-bytes.ts";
 import type { InferOptions } from "../execution/model-lane.ts";
 import { inputsOf } from "../protocol/model-inputs.ts";
 import type { RawExchange } from "../protocol/raw-exchange.ts";
@@ -68,17 +69,20 @@ export interface RunObserver {
 /** The way of a call from its tensors to its answer: who answers, do the inputs fit, run, and who else is to know. */
 export class InferencePath {
   readonly #roster: ModelRoster;
+  readonly #inFlight: InFlightBytes;
   readonly #observers: readonly RunObserver[];
 
-  constructor(roster: ModelRoster, observers: readonly RunObserver[] = []) {
+  constructor(roster: ModelRoster, inFlight: InFlightBytes, observers: readonly RunObserver[] = []) {
     this.#roster = roster;
+    this.#inFlight = inFlight;
     this.#observers = observers;
   }
 
   /**
    * Runs a model on a call's tensors.
    * @param encode is given the requested outputs as views that are void when it returns, and makes the answer at once.
-   * @throws ModelUnknownError, ModelNotReadyError, MessageTooLargeError, TensorInvalidError, and what the run throws.
+   * @throws ModelUnknownError, ModelNotReadyError, MessageTooLargeError, TooManyBytesInFlightError, TensorInvalidError, and
+   *   what the run throws.
    */
   async run<R>(call: TensorCall, encode: (served: Servable, outputs: readonly Tensor[]) => R): Promise<R> {
     const { model, version, messageBytes, caller } = call;
@@ -86,11 +90,16 @@ export class InferencePath {
     if (served.maxMessageBytes !== undefined && messageBytes > served.maxMessageBytes) {
       throw new MessageTooLargeError(model, served.maxMessageBytes, messageBytes);
     }
-    const { inputs, rows } = inputsOf(call.tensors(served), served.inputs, served.batched, served.maxBatchSize);
-    const order = outputOrder(call.outputs, served.outputs);
-    return await this.runOn({ served, id: call.id, inputs, rows, caller, exchange: call.exchange }, (outputs) =>
-      encode(served, order === undefined ? outputs : order.flatMap((place) => outputs[place] ?? [])),
-    );
+    this.#inFlight.acquire(messageBytes);
+    try {
+      const { inputs, rows } = inputsOf(call.tensors(served), served.inputs, served.batched, served.maxBatchSize);
+      const order = outputOrder(call.outputs, served.outputs);
+      return await this.runOn({ served, id: call.id, inputs, rows, caller, exchange: call.exchange }, (outputs) =>
+        encode(served, order === undefined ? outputs : order.flatMap((place) => outputs[place] ?? [])),
+      );
+    } finally {
+      this.#inFlight.release(messageBytes);
+    }
   }
 
   /** Runs inputs that are in order, on what was chosen before. */
