@@ -51,9 +51,9 @@ export const mixedModel = (): Uint8Array => {
 /**
  * A package whose graph answers `score = delay + (city is NL ? 100 : 0)`, a null delay as 0. Its baseline has delays of
  * 10, 20 and null by a quarter, a quarter and a half, and NL three times in four; its golden examples as many rows as
- * are asked for, of delay 7 in NL.
+ * are asked for, of delay 7 in NL. Its calibration, where it has one, makes a probability of the score: 0 of 0, 1 of 200.
  */
-export const explainedPackage = (goldenRows: number): PackageContent => {
+export const explainedPackage = (goldenRows: number, calibrated = false): PackageContent => {
   const graph = new GraphBuilder("explained");
   const delay = graph.input("delay", "FP32", ["rows", 1]);
   const city = graph.input("city", "BYTES", ["rows", 1]);
@@ -71,7 +71,11 @@ export const explainedPackage = (goldenRows: number): PackageContent => {
   return {
     manifest: create(ModelPackageSchema, {
       name: "explained",
-      signature: { inputs: [spec("delay", "FP32"), spec("city", "BYTES")], outputs: [spec("score", "FP32")] },
+      signature: {
+        inputs: [spec("delay", "FP32"), spec("city", "BYTES")],
+        outputs: [{ ...spec("score", "FP32"), meaning: Meaning.PROBABILITY }],
+      },
+      ...(calibrated ? { calibration: { scores: [0, 200], probabilities: [0, 1] } } : {}),
       features: {
         featureService: "flights",
         featureServiceVersion: "v1",

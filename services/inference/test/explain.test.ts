@@ -37,6 +37,7 @@ beforeAll(async () => {
   put("slow", slowModel(20));
   const store = await openModelStore(`oci:${join(folder, "store")}`);
   const few = await store.push("explained", explainedPackage(4));
+  const calibrated = await store.push("explained", explainedPackage(40, true));
   const many = await store.push("explained", explainedPackage(40));
   await store.close();
   const layouts = await openModelStore(`oci:${models}`);
@@ -48,6 +49,7 @@ beforeAll(async () => {
 deployments:
   - { model: few, versions: [{ version: 1, package: "explained@${few.digest}" }] }
   - { model: many, versions: [{ version: 3, package: "explained@${many.digest}" }] }
+  - { model: calibrated, versions: [{ version: 1, package: "explained@${calibrated.digest}" }] }
   - model: levels
     versions: [{ version: 1, package: "explained@${many.digest}" }]
     batching: { priorityLevels: 3, defaultPriorityLevel: 1, priorityQueuePolicies: { 3: { defaultTimeout: 1us } } }
@@ -294,6 +296,20 @@ describe("entities", () => {
       { airport__delay: 23, airport__name: -100 },
       { airport__delay: 53, airport__name: -100 },
     ]);
+  });
+
+  test("are explained by the probability that Predict answers, tensors by what the graph gives", async () => {
+    const ask = { entities: airports(["ATL"]).value.entities };
+    const { outputs } = await service.predictions.predict({ model: "calibrated", ...ask });
+    const predicted = new Float32Array(outputs[0]?.data.slice().buffer ?? new ArrayBuffer())[0];
+    expect(predicted).toBeCloseTo(0.15, 6);
+    const { rows } = await service.predictions.explain({ model: "calibrated", subject: airports(["ATL"]) });
+    expect(rows[0]?.output).toBe(predicted);
+    expect(rows[0]?.base).toBeCloseTo(107 / 200, 6);
+    expect(byName(rows[0]).airport__delay).toBeCloseTo(23 / 200, 6);
+    const row = rowsOf(tensor("delay", [30], 1), texts("city", ["ATL"]));
+    const raw = await service.predictions.explain({ model: "calibrated", subject: row });
+    expect(raw.rows[0]).toMatchObject({ base: 107, output: 30 });
   });
 
   test("without features are explained as they are predicted: nulls go into the graph", async () => {

@@ -1,4 +1,5 @@
 import { elementCount, type Tensor, toNumbers } from "@millrace/tensor";
+import { calibratedOutput } from "../prediction/calibrated-outputs.ts";
 import type { RunOptions, Servable } from "../serving/servable.ts";
 import { ExplainRequestInvalidError } from "./explain-errors.ts";
 import { MixedRows, type RowTable, type Unit } from "./row-table.ts";
@@ -9,6 +10,8 @@ export interface ExplainedOutput {
   /** Place of the output. */
   readonly output: number;
   readonly element: number;
+  /** Whether probabilities are as the package calibrates them, as Predict answers them; else as the graph gives them. */
+  readonly calibrated: boolean;
 }
 
 /**
@@ -107,12 +110,13 @@ export class ExplainedModel {
 
   async #run(mixed: MixedRows, values: Float64Array): Promise<void> {
     const rows = mixed.filled;
-    const { output, element } = this.#explained;
+    const { output, element, calibrated } = this.#explained;
     const served = this.#served;
     await served.infer(mixed.tensors(), served.batched ? rows : 1, this.#options, (outputs) => {
       const answer = outputs[output];
       if (answer === undefined) throw new RangeError(`The model gave no output at ${output}.`);
-      readElement(answer, rows, element, values);
+      const mapped = calibrated ? calibratedOutput(served.origin.manifest, outputs) : undefined;
+      readElement(mapped?.name === answer.name ? mapped.tensor : answer, rows, element, values);
     });
     this.#evaluations += rows;
   }

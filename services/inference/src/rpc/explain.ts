@@ -77,7 +77,7 @@ const explanation = ({ base, output, contributions, standardErrors }: RowExplana
 });
 
 /** @throws ExplainRequestInvalidError where the model has no such output, or it is of texts. */
-const explainedOutput = ({ output, element }: ExplainRequest, served: Servable): ExplainedOutput => {
+const explainedOutput = ({ output, element, subject }: ExplainRequest, served: Servable): ExplainedOutput => {
   const names = served.outputs.map(({ name }) => name).join(", ");
   const place = output === "" ? 0 : served.outputs.findIndex(({ name }) => name === output);
   const spec = served.outputs[place];
@@ -103,7 +103,7 @@ const explainedOutput = ({ output, element }: ExplainRequest, served: Servable):
       `${fixed.name} [${fixed.shape.join(", ")}]`,
     );
   }
-  return { output: place, element };
+  return { output: place, element, calibrated: subject.case === "entities" };
 };
 
 const subjectRows = async (
