@@ -10,6 +10,7 @@ import { openLoad, quantile } from "./open-loop.ts";
 import { median, record, round } from "./record.ts";
 import type { ServerProcess } from "./server-process.ts";
 import { slowRunModel } from "./slow-models.ts";
+import { disturbance, undisturbed } from "./undisturbed.ts";
 
 /*
  * What a model whose run takes 300 ms, always busy, does to the calls of a small model. Three states in turns: the small
@@ -88,6 +89,7 @@ try {
   const alone = state("alone", undefined);
   const sameServer = state("the slow model busy on the same server", shared.address);
   const otherServer = state("the slow model busy on another server", other.address);
+  const turns: { othersBusy: number }[] = [];
   await openLoad({ ...load, address: shared.address });
   for (let run = 0; run < runs; run++) {
     // Another order each time: none is always the one that comes after another.
@@ -95,13 +97,16 @@ try {
     for (const { name, busy, all, p99s } of order) {
       const end = busy === undefined ? undefined : keepBusy(busy);
       await sleep(500);
-      const { latenciesMs, refused } = await openLoad({ ...load, address: shared.address });
+      const { result, othersBusy } = await undisturbed(() => openLoad({ ...load, address: shared.address }));
+      const { latenciesMs, refused } = result;
       await end?.();
       if (refused.size > 0) throw new Error(`Calls failed with ${name}: ${[...refused].join(", ")}.`);
       all.push(...latenciesMs);
       p99s.push(quantile(latenciesMs, 0.99));
+      turns.push({ othersBusy });
     }
   }
+  const disturbed = disturbance(turns);
   const pooled = ({ all }: State, share: number): number =>
     quantile(
       all.sort((a, b) => a - b),
@@ -115,7 +120,7 @@ try {
     runs: sameServer.p99s,
     ceiling: pooled(beside, 0.99),
     ceilingName: beside.name,
-    note: `${round(sameServer.all.length)} calls each; p50 ${round(pooled(sameServer, 0.5))} beside ${round(pooled(beside, 0.5))} ms; p99 of ${runs} turns beside: ${spread(beside)}`,
+    note: `${round(sameServer.all.length)} calls each; p50 ${round(pooled(sameServer, 0.5))} beside ${round(pooled(beside, 0.5))} ms; p99 of ${runs} turns beside: ${spread(beside)}${disturbed === "" ? "" : `; ${disturbed}`}`,
     bar: { of: "ratio" as const, atMost: 1.1 },
   }));
   record("inference-isolation", "npx nx run bench:inference-isolation", rows);

@@ -7,6 +7,7 @@ import { unaryLoad } from "./load-generator.ts";
 import { type OpenLoadResult, openLoad, quantile } from "./open-loop.ts";
 import { type Measured, median, record, round } from "./record.ts";
 import { slowRowsModel } from "./slow-models.ts";
+import { disturbance, type Turn, undisturbed } from "./undisturbed.ts";
 
 /*
  * What is left of a model's capacity when three times as much is asked of it. Capacity is measured with as many calls
@@ -27,9 +28,12 @@ const load = { address, path: modelInferPath, request: inferRequest("slow", [1, 
 
 /** Calls a second with 32 under way. @throws where one fails. */
 const capacity = async (): Promise<number> => {
-  const { perSecond, failures } = await unaryLoad({ ...load, inFlight: 32, seconds: seconds / 2, warmUpSeconds: 1 });
-  if (failures > 0) throw new Error(`${failures} calls failed with 32 under way.`);
-  return perSecond;
+  const { result } = await undisturbed(async () => {
+    const { perSecond, failures } = await unaryLoad({ ...load, inFlight: 32, seconds: seconds / 2, warmUpSeconds: 1 });
+    if (failures > 0) throw new Error(`${failures} calls failed with 32 under way.`);
+    return perSecond;
+  });
+  return result;
 };
 
 const others = (results: readonly OpenLoadResult[]): string => {
@@ -45,13 +49,17 @@ try {
   for (const deadlineMs of deadlinesMs) {
     const capacities: number[] = [await capacity()];
     const results: OpenLoadResult[] = [];
+    const turns: Turn<OpenLoadResult>[] = [];
     for (let run = 0; run < runs; run++) {
       const perSecond = overload * (capacities.at(-1) ?? 0);
-      results.push(await openLoad({ ...load, perSecond, seconds, deadlineMs }));
+      const turn = await undisturbed(() => openLoad({ ...load, perSecond, seconds, deadlineMs }));
+      results.push(turn.result);
+      turns.push(turn);
       capacities.push(await capacity());
     }
     const goodput = results.map(({ answered }) => answered / seconds);
     const p99 = median(results.map(({ latenciesMs }) => quantile(latenciesMs, 0.99)));
+    const disturbed = disturbance(turns);
     rows.push({
       what: `goodput at ${overload} times the capacity, deadline ${deadlineMs} ms, ${round(1000 / median(capacities))} ms a row`,
       ours: median(goodput),
@@ -60,7 +68,7 @@ try {
       ceiling: median(capacities),
       ceilingName: "its capacity, before and after",
       bar: { of: "ratio", atLeast: 0.9 },
-      note: `capacity ${round(Math.min(...capacities))} – ${round(Math.max(...capacities))}; answered p99 ${p99.toFixed(0)} ms; others: ${others(results)}`,
+      note: `capacity ${round(Math.min(...capacities))} – ${round(Math.max(...capacities))}; answered p99 ${p99.toFixed(0)} ms; others: ${others(results)}${disturbed === "" ? "" : `; ${disturbed}`}`,
     });
   }
   record("inference-overload", "npx nx run bench:inference-overload", rows);

@@ -14,6 +14,7 @@ import { startInference } from "./inference-server.ts";
 import { type Load, type LoadResult, streamLoad, unaryLoad } from "./load-generator.ts";
 import { type Measured, median, record, round } from "./record.ts";
 import type { ServerProcess } from "./server-process.ts";
+import { disturbance, type Turn, undisturbed } from "./undisturbed.ts";
 
 const what = "MLP 32-64-64-1, batch 1, 32 in flight";
 const mlp = denseModel([32, 64, 64, 1]);
@@ -131,67 +132,71 @@ const measure = async (
   runs: number,
   seconds: number,
 ): Promise<Measured[]> => {
-  const ceiling = { loads: [] as LoadResult[], cpuSeconds: 0 };
-  const measured = variants.map((variant) => ({ variant, loads: [] as LoadResult[], cpuSeconds: 0 }));
   // Code is compiled while it runs first: the server's as much as the echo's and the generator's.
   const warmUp = { request, inFlight: 32, seconds, warmUpSeconds: 0, path: "" };
   for (const { address, path, load, ceiling: echoLoad } of variants) {
     await echoLoad({ ...warmUp, address });
     await load({ ...warmUp, address, path });
   }
-  for (let index = 0; index < runs; index++) {
-    const load = { request, inFlight: 32, seconds, warmUpSeconds: 1, address: "", path: "" };
-    const echoBefore = echo.cpuSeconds();
-    const [first] = variants;
-    if (first !== undefined) ceiling.loads.push(await first.ceiling(load));
-    ceiling.cpuSeconds += echo.cpuSeconds() - echoBefore;
-    for (const kept of measured) {
-      const { server, address, path, load: run, what } = kept.variant;
+  const ceiling: Turn<Loaded>[] = [];
+  const measured = variants.map((variant) => ({ variant, turns: [] as Turn<Loaded>[] }));
+  const turn = (what: string, server: ServerProcess, load: () => Promise<LoadResult>): Promise<Turn<Loaded>> =>
+    undisturbed(async () => {
       const before = server.cpuSeconds();
-      const result = await run({ ...load, address, path });
+      const result = await load();
       if (result.failures > 0) throw new Error(`${result.failures} calls failed: ${what}.`);
-      kept.loads.push(result);
-      kept.cpuSeconds += server.cpuSeconds() - before;
+      return { ...result, cpuSeconds: server.cpuSeconds() - before };
+    });
+  for (let index = 0; index < runs; index++) {
+    const load = { request, inFlight: 32, seconds, warmUpSeconds: 0.5, address: "", path: "" };
+    const [first] = variants;
+    if (first !== undefined) ceiling.push(await turn("echo", echo, () => first.ceiling(load)));
+    for (const { variant, turns } of measured) {
+      const { server, address, path, load: run, what } = variant;
+      turns.push(await turn(what, server, () => run({ ...load, address, path })));
     }
   }
-  const rate = (loads: readonly LoadResult[]): readonly number[] => loads.map(({ perSecond }) => perSecond);
-  const cpuUs = ({
-    loads,
-    cpuSeconds,
-  }: {
-    readonly loads: readonly LoadResult[];
-    readonly cpuSeconds: number;
-  }): number => (cpuSeconds / loads.reduce((sum, { calls }) => sum + calls, 0)) * 1e6;
   const rows: Measured[] = [];
-  for (const kept of measured) {
-    const { what, bar, note } = kept.variant;
-    const p = (pick: (load: LoadResult) => number): string => median(kept.loads.map(pick)).toFixed(2);
+  for (const { variant, turns } of measured) {
+    const { what, bar, note } = variant;
+    const p = (pick: (load: LoadResult) => number): string =>
+      median(turns.map(({ result }) => pick(result))).toFixed(2);
     const notes = [`p50 ${p(({ p50Ms }) => p50Ms)} ms, p99 ${p(({ p99Ms }) => p99Ms)} ms`];
     if (note !== undefined) notes.push(await note());
+    const disturbed = disturbance([...turns, ...ceiling]);
+    if (disturbed !== "") notes.push(disturbed);
     rows.push(
       {
         what,
-        ours: median(rate(kept.loads)),
+        ours: median(rates(turns)),
         unit: "calls/s",
-        ceiling: median(rate(ceiling.loads)),
+        ceiling: median(rates(ceiling)),
         ceilingName: "grpc-js echo",
-        runs: rate(kept.loads),
+        runs: rates(turns),
         ...(bar === undefined ? {} : { bar: { of: "ratio", atLeast: bar } }),
         note: notes.join("; "),
       },
       {
         what: `${what}: the server's processor time for a call`,
-        ours: cpuUs(kept),
+        ours: median(cpuUs(turns)),
         unit: "µs",
-        ceiling: cpuUs(ceiling),
+        ceiling: median(cpuUs(ceiling)),
         ceilingName: "grpc-js echo",
-        runs: [cpuUs(kept)],
-        note: "a second of warm-up counts in both",
+        runs: cpuUs(turns),
+        note: "half a second of warm-up counts in both",
       },
     );
   }
   return rows;
 };
+
+/** What a turn gave, and the processor time that the server used. */
+type Loaded = LoadResult & { readonly cpuSeconds: number };
+
+const rates = (turns: readonly Turn<Loaded>[]): readonly number[] => turns.map(({ result }) => result.perSecond);
+
+const cpuUs = (turns: readonly Turn<Loaded>[]): readonly number[] =>
+  turns.map(({ result }) => (result.cpuSeconds / result.calls) * 1e6);
 
 /** @throws where nothing was logged: the figure would be of something else. */
 const logNote = async (metricsPort: number): Promise<string> => {

@@ -35,6 +35,14 @@ export interface ServerCommand {
 // A process that a signal ends tells no "exit" listener, and the servers' groups do not get the terminal's Ctrl-C.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
+const running = new Set<ServerProcess>();
+
+/** Processor time of this process and of the servers that it started and that run. */
+export const ownCpuSeconds = (): number => {
+  const { user, system } = process.cpuUsage();
+  return [...running].reduce((sum, server) => sum + server.cpuSeconds(), (user + system) / 1e6);
+};
+
 /** Starts a server in a process group of its own. It is ended when this process ends, however that is but SIGKILL. */
 export const startProcess = ({
   command,
@@ -63,7 +71,7 @@ export const startProcess = ({
   process.once("exit", killAll);
   stdout.resume();
   const exited = once(child, "exit");
-  return {
+  const server: ServerProcess = {
     cpuSeconds: () => processTree(pid).reduce((sum, one) => sum + cpuSecondsOf(one), 0),
     memory: () => {
       const sizes = processTree(pid).map(memoryOf);
@@ -85,8 +93,11 @@ export const startProcess = ({
       }
       killAll();
       process.removeListener("exit", killAll);
+      running.delete(server);
     },
   };
+  running.add(server);
+  return server;
 };
 
 /** A process and all that descend from it. */
