@@ -1,20 +1,18 @@
 import { join } from "node:path";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { create } from "@bufbuild/protobuf";
+import { fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+
 import type { ModelInferRequestSchema } from "@millrace/contracts/inference/grpc_service";
-import type { Prediction } from "@millrace/contracts/millrace/event/v1/event";
-import { BaselineSchema, Meaning, ModelPackageSchema } from "@millrace/contracts/millrace/model/v1/model_package";
+import { type Prediction, PredictionSchema } from "@millrace/contracts/millrace/event/v1/event";
+import { Meaning } from "@millrace/contracts/millrace/model/v1/model_package";
 import { type LogRecord, openEventLog } from "@millrace/event-log";
-import { fitColumnLayout } from "@millrace/stats";
+import { buildBaseline } from "@millrace/stats";
 import { CloudEvent, HTTP } from "cloudevents";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { countRow } from "../../monitoring/src/counting/count-row.ts";
-import { isUnusable, readPrediction } from "../../monitoring/src/counting/read-record.ts";
-import { emptyProfile, scoreOf, watchedPackage } from "../../monitoring/src/packages/watched-package.ts";
 import { type DeployedService, startDeployedService } from "./deployed-service.ts";
 import { scalePackage } from "./packages.ts";
 import { type PayloadReceiver, type ReceivedEvent, startPayloadReceiver } from "./payload-receiver.ts";
 import { restAsk } from "./rest-ask.ts";
+import { startMonitoring } from "./start-monitoring.ts";
 
 let deployed: DeployedService;
 let reference: string;
@@ -22,7 +20,17 @@ let reference: string;
 const start = async () => {
   deployed = await startDeployedService((folder) => ["--event-log-url", `log:${join(folder, "log")}`]);
   // y = 2 x
-  reference = await deployed.push("scale", scalePackage(2));
+  const content = scalePackage(2);
+  reference = await deployed.push("scale", {
+    ...content,
+    baseline: buildBaseline({
+      columns: [
+        { name: "x", meaning: Meaning.NUMERIC, values: [0, 10] },
+        { name: "y", meaning: Meaning.NUMERIC, output: true, values: [0, 20] },
+      ],
+      eventTimesUs: BigInt64Array.of(0n, 1n),
+    }),
+  });
 };
 
 const govern = async (more: string) => {
@@ -59,12 +67,9 @@ const logged = async (): Promise<Map<string, LogRecord[]>> => {
   return byKey;
 };
 
-/** As monitoring reads it. */
 const read = (record: LogRecord | undefined): Prediction => {
-  if (record === undefined) throw new Error("It was not logged.");
-  const prediction = readPrediction(record);
-  if (isUnusable(prediction)) throw new Error(prediction.detail);
-  return prediction;
+  if (record?.value == null) throw new Error("It was not logged.");
+  return fromBinary(PredictionSchema, record.value);
 };
 
 describe("rows of tensors in the prediction log", () => {
@@ -113,24 +118,29 @@ describe("rows of tensors in the prediction log", () => {
       ce_source: "/millrace/inference/scale",
     });
 
-    // Monitoring's own way from a record to a profile.
-    const watched = watchedPackage(
-      create(ModelPackageSchema, { signature: { outputs: [{ name: "y", meaning: Meaning.ESTIMATE }] } }),
-      create(BaselineSchema, {
-        columns: [
-          fitColumnLayout({ name: "x", meaning: Meaning.NUMERIC, values: [0, 10] }),
-          { ...fitColumnLayout({ name: "y", meaning: Meaning.NUMERIC, values: [0, 20] }), output: true },
-        ],
-      }),
-    );
-    const profile = emptyProfile(watched);
-    for (const all of records.values()) {
-      const prediction = read(all[0]);
-      countRow(profile, watched, prediction, scoreOf(watched, prediction.outputs));
+    const monitoring = await startMonitoring([
+      ...["--event-log-url", `log:${join(deployed.folder, "log")}`],
+      ...["--model-store-url", `oci:${join(deployed.folder, "models")}`],
+      ...["--state-url", `lmdb:${join(deployed.folder, "monitoring")}`],
+    ]);
+    try {
+      // The row that was sent twice is the same prediction, counted once.
+      expect(await monitoring.client.awaitCounted({ model: "scale" })).toMatchObject({ predictions: 6n });
+      const { windows } = await monitoring.client.listWindows({ model: "scale" });
+      const today = windows.filter(({ slice }) => slice === "");
+      expect(today.reduce((rows, window) => rows + window.rows, 0n)).toBe(6n);
+      // At midnight there may be two windows.
+      const meanOf = (name: string) =>
+        today.reduce((sum, { rows, columns }) => {
+          const column = columns.find((each) => each.column === name);
+          return sum + Number(rows) * (column?.mean ?? Number.NaN);
+        }, 0) / 6;
+      expect([meanOf("x"), meanOf("y")]).toEqual([expect.closeTo(3.5, 9), expect.closeTo(7, 9)]);
+      const { prediction } = await monitoring.client.getPrediction({ id: "scale/streamed/0" });
+      expect(prediction?.outputs).toMatchObject([{ name: "y", values: [6] }]);
+    } finally {
+      await monitoring.stop();
     }
-    const [x, y] = profile.toProfile().columns;
-    expect(x).toMatchObject({ count: 6n, nulls: 0n, wrongType: 0n, mean: 3.5, min: 1, max: 6 });
-    expect(y).toMatchObject({ count: 6n, nulls: 0n, wrongType: 0n, mean: 7 });
   }, 60_000);
 });
 
