@@ -207,6 +207,18 @@ describe("a body that is too large", () => {
     expect(answer).toMatchObject({ status: 413, text: refusal("2001") });
   });
 
+  test("is refused with an answer that is read by a caller who sends all of it first", async () => {
+    const { address } = await listen();
+    const [host, port] = address.split(":");
+    const socket = connect(Number(port), host);
+    const received = text(socket);
+    socket.write("POST /v2/length HTTP/1.1\r\nhost: a\r\ncontent-length: 30000000\r\n\r\n");
+    for (let sent = 0; sent < 30; sent++) {
+      if (!socket.write(Buffer.alloc(1_000_000))) await once(socket, "drain");
+    }
+    expect(await received).toContain(refusal("30000000"));
+  });
+
   test("is refused when it comes without a length", async () => {
     const { address } = await listen();
     const headers = { "transfer-encoding": "chunked" };

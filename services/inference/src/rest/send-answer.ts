@@ -8,8 +8,13 @@ const compressors = { gzip: promisify(gzip), deflate: promisify(deflate) };
 /** Below it, compressing costs more than it saves. */
 const leastCompressedBytes = 1024;
 
+/** Longest time that the rest of a body is read and thrown away, in ms. */
+const discardMs = 2000;
+
 /**
- * Sends an answer, compressed where the caller takes that and it is worth it.
+ * Sends an answer, compressed where the caller takes that and it is worth it. Where the body was not read to its end, the
+ * rest is thrown away for a while before the connection is closed: a caller that is still sending would else see a
+ * connection that breaks, and no answer.
  * @param headers beside those of the answer.
  */
 export const sendAnswer = async (
@@ -30,8 +35,27 @@ export const sendAnswer = async (
     ...(sent.byteLength === 0 ? {} : { "content-type": type }),
     ...(encoding === undefined ? {} : { "content-encoding": encoding, vary: "accept-encoding" }),
   });
-  response.end(sent);
+  if (request.complete || request.headers.expect !== undefined) {
+    response.end(sent);
+    return;
+  }
+  response.write(sent);
+  await discarded(request);
+  response.end();
 };
+
+/** Resolves when the rest of a body is over, or too much time is. */
+const discarded = (request: IncomingMessage): Promise<void> =>
+  new Promise((resolve) => {
+    const over = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(over, discardMs);
+    request.once("end", over);
+    request.once("close", over);
+    request.resume();
+  });
 
 /** The first encoding of ours that the caller takes. */
 const accepted = (header: string | string[] | undefined): keyof typeof compressors | undefined => {
