@@ -289,6 +289,29 @@ test("calls do not fail while five new versions are declared, one after the othe
   for (const version of [11, 12, 13, 15]) expect(seen).toContain(version);
 }, 60_000);
 
+test("calls do not fail while a pipeline takes the place of versions, and versions that of a pipeline", async () => {
+  const base = `{model: base, versions: [{version: 1, package: "${packages.get(4)}"}]}`;
+  const versions = `{model: scale, versions: [{version: 1, package: "${packages.get(1)}", weight: 5}, {version: 2, package: "${packages.get(2)}", weight: 5}]}`;
+  // The pipeline has the number that its model's answer has, as each version has.
+  const pipeline = "{model: scale, pipeline: {version: 4, outputs: {y: only.y}, steps: [{name: only, model: base}]}}";
+  let stop = false;
+  const seen = new Set<number>();
+  deployed.declare(`deployments: [${base}, ${versions}]`);
+  await deployed.awaitInForce("scale");
+  const callers = Array.from({ length: 4 }, async () => {
+    while (!stop) seen.add(await ask());
+  });
+  for (const declared of [pipeline, versions, pipeline]) {
+    deployed.declare(`deployments: [${base}, ${declared}]`);
+    const { versions: status } = await deployed.awaitInForce("scale");
+    expect(sharesOf(status)).toEqual(declared === pipeline ? { 4: 1 } : { 1: 0.5, 2: 0.5 });
+    for (let call = 0; call < 20; call++) expect((await ask()) === 4).toBe(declared === pipeline);
+  }
+  stop = true;
+  await Promise.all(callers);
+  expect(seen).toEqual(new Set([1, 2, 4]));
+}, 60_000);
+
 test("a process that is killed under load serves the same versions with the same split when it is back", async () => {
   const users = Array.from({ length: 200 }, (_, index) => `user ${index}`);
   declare(["1, weight: 90", "2, weight: 10"], "sticky: {header: x-user}");
