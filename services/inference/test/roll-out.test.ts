@@ -133,10 +133,10 @@ describe("a change that does not come in force", () => {
     const elsewhere = `${deployed.file}.elsewhere`;
     const before = text();
     writeFileSync(elsewhere, before);
-    const waited = await millrace("promote", "scale", "4", "--file", elsewhere, "--timeout", "1");
+    const waited = await millrace("promote", "scale", "4", "--file", elsewhere, "--timeout", "3");
     expect(waited).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/After 1 s the service has not read the file/),
+      stderr: expect.stringMatching(/After 3 s the service has not read the file/),
     });
     expect(readFileSync(elsewhere, "utf8")).toBe(before);
   }, 60_000);
