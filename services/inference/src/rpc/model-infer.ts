@@ -59,7 +59,7 @@ export const infer = async (
         return read.tensors;
       },
       outputs: requested.map(({ name }) => name),
-      caller: traceparent === undefined ? caller : { ...caller, traceId: continueTrace(traceparent).traceId },
+      caller: traceparent === undefined ? caller : inTrace(caller, traceparent),
     },
     (served, outputs) =>
       encode(
@@ -67,6 +67,12 @@ export const infer = async (
         presentOutputs(served, outputs, requested, memory),
       ),
   );
+};
+
+/** A caller who names the trace of one request; one that is malformed is as if it were not there, as in a header. */
+const inTrace = (caller: Caller, traceparent: string): Caller => {
+  const { traceId, parentSpanId } = continueTrace(traceparent);
+  return parentSpanId === undefined ? caller : { ...caller, traceId };
 };
 
 /** The caller of a gRPC call. */
