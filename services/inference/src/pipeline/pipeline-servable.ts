@@ -149,7 +149,7 @@ export class PipelineServable implements Servable {
       this.statistics.executions++;
       this.statistics.inferences += rows;
       this.statistics.lastInferenceMs = Date.now();
-      add(this.statistics.success, 1, ns);
+      this.statistics.succeeded(ns);
       add(this.statistics.infer, 1, ns);
       return answer;
     } catch (error) {

@@ -1,5 +1,7 @@
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { CountedTime, FailureReason, ModelStatistics } from "../execution/model-statistics.ts";
+import { registerDurationHistograms } from "./duration-metrics.ts";
+import { registerMachineMetrics } from "./machine-metrics.ts";
 import type { ModelRoster } from "./model-roster.ts";
 import type { Servable } from "./servable.ts";
 
@@ -49,6 +51,20 @@ export const registerInferenceMetrics = (registry: Registry, roster: ModelRoster
   time("nv_inference_compute_input_duration_us", "Time that requests were joined in, in µs.", ({ input }) => input);
   time("nv_inference_compute_infer_duration_us", "Time that requests were run in, in µs.", ({ infer }) => infer);
   time("nv_inference_compute_output_duration_us", "Time that answers were read in, in µs.", ({ output }) => output);
+  total("nv_cache_num_hits_per_model", "Requests that the response cache answered.", ({ cacheHit }) => cacheHit.count);
+  total("nv_cache_num_misses_per_model", "Requests that it could not answer.", ({ cacheMiss }) => cacheMiss.count);
+  time("nv_cache_hit_duration_per_model", "Time of looking up what was found, in µs.", ({ cacheHit }) => cacheHit);
+  time("nv_cache_miss_duration_per_model", "Time of looking up and keeping the rest, in µs.", (all) => all.cacheMiss);
+  counter(
+    "millrace_inference_instances_total",
+    "What befell the workers of models: `lost`, `wedged`, or `replaced` by another.",
+    ["event"],
+    ({ statistics }, inc) => {
+      for (const [event, count] of Object.entries(statistics.instances)) inc(count, { event });
+    },
+  );
+  registerDurationHistograms(registry, roster);
+  registerMachineMetrics(registry);
   counter(
     "millrace_inference_batch_closed_total",
     "Batches, by the reason why they were closed.",
