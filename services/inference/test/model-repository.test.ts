@@ -334,6 +334,16 @@ describe("what cannot serve says which and why, and the others serve", () => {
     expect(await service.oip.modelReady({ name })).toMatchObject({ ready: false });
   });
 
+  test("also in the status of deployments", async () => {
+    const { deployments } = await service.deployments.getStatus({});
+    expect(deployments.find(({ model }) => model === "torn")?.versions).toMatchObject([
+      { version: 1n, reason: "MODEL_INVALID", message: expect.stringMatching(/cannot be loaded/) },
+    ]);
+    expect(deployments.find(({ model }) => model === "misnamed")?.versions).toMatchObject([
+      { version: 0n, reason: "MODEL_INVALID", message: expect.stringMatching(/name: expected misnamed/) },
+    ]);
+  });
+
   test("and the service is ready", async () => {
     expect(await service.oip.serverReady({})).toMatchObject({ ready: true });
   });
