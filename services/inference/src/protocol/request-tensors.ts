@@ -26,19 +26,10 @@ export const requestTensors = (
   memory: SystemSharedMemory | undefined,
 ): RequestTensors => {
   const raw = rawInputContents.length > 0;
-  const places = inputs.map(regionPlace);
   let carried = 0;
-  for (const place of places) if (place === undefined) carried++;
-  if (raw && rawInputContents.length !== carried) {
-    throw new TensorInvalidError({
-      field: "raw_input_contents",
-      expected: `one for each of the ${carried} inputs that are not in shared memory`,
-      got: `${rawInputContents.length}`,
-    });
-  }
-  let next = 0;
-  const tensors = inputs.map(({ name, datatype, shape: dimensions, contents }, index): Tensor => {
-    const place = places[index];
+  const tensors = inputs.map((input): Tensor => {
+    const { name, contents } = input;
+    const place = regionPlace(input);
     if (contents !== undefined && (raw || place !== undefined)) {
       throw new TensorInvalidError({
         field: `${name}.contents`,
@@ -46,12 +37,20 @@ export const requestTensors = (
         got: "both",
       });
     }
-    const head = { name, datatype: knownDatatype(name, datatype), shape: knownShape(name, dimensions) };
-    if (place !== undefined) return inRegion(head, place, memory);
-    return raw
-      ? { ...head, data: rawInputContents[next++] ?? new Uint8Array() }
-      : fromTypedContents(name, head.datatype, head.shape, contents ?? {});
+    const datatype = knownDatatype(name, input.datatype);
+    const shape = knownShape(name, input.shape);
+    if (place !== undefined) return inRegion({ name, datatype, shape }, place, memory);
+    const data = rawInputContents[carried++];
+    if (!raw) return fromTypedContents(name, datatype, shape, contents ?? {});
+    return { name, datatype, shape, data: data ?? new Uint8Array() };
   });
+  if (raw && rawInputContents.length !== carried) {
+    throw new TensorInvalidError({
+      field: "raw_input_contents",
+      expected: `one for each of the ${carried} inputs that are not in shared memory`,
+      got: `${rawInputContents.length}`,
+    });
+  }
   return { tensors, typed: !raw && carried > 0 };
 };
 
