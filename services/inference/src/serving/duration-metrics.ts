@@ -1,4 +1,4 @@
-import { Histogram, type Registry } from "prom-client";
+import { Histogram, type MetricType, type Registry } from "prom-client";
 import { type DurationHistogram, durationBounds } from "../execution/duration-histogram.ts";
 import type { CountedTime, ModelStatistics } from "../execution/model-statistics.ts";
 import type { ModelRoster } from "./model-roster.ts";
@@ -26,8 +26,7 @@ class ReadHistogram extends Histogram<"model" | "version"> {
   }
 
   override async get(): ReturnType<Histogram<"model" | "version">["get"]> {
-    const { name, bounds, perSecond, of } = this.#durations;
-    const base = await super.get();
+    const { name, help, bounds, perSecond, of } = this.#durations;
     const values = this.#roster.served().flatMap(({ name: model, version, statistics }) => {
       const { histogram, time } = of(statistics);
       const counts = histogram.cumulative();
@@ -44,7 +43,9 @@ class ReadHistogram extends Histogram<"model" | "version"> {
         { metricName: `${name}_count`, labels, value: all },
       ];
     });
-    return { ...base, values };
+    // The library declares an enumeration that it does not have, and writes the word.
+    const type = "histogram" as unknown as MetricType;
+    return { name, help, type, aggregator: "sum", collect() {}, values };
   }
 
   /** What the registry asks a histogram for, in a form of its own; the usual one does as well. */
