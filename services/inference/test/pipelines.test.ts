@@ -30,12 +30,12 @@ const putModel = (name: string, bytes: Uint8Array) => {
 };
 
 /** An ensemble as Triton's users write it. */
-const putEnsemble = (name: string, datatype: string) => {
+const putEnsemble = (name: string, config: string) => {
   mkdirSync(join(models, name, "1"), { recursive: true });
-  writeFileSync(
-    join(models, name, "config.pbtxt"),
-    `platform: "ensemble"
-max_batch_size: 8
+  writeFileSync(join(models, name, "config.pbtxt"), `platform: "ensemble"\nmax_batch_size: 8\n${config}`);
+};
+
+const twoSteps = (datatype: string) => `
 input [ { name: "IN" data_type: ${datatype} dims: [ 2 ] } ]
 output [ { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] }, { name: "MID" data_type: TYPE_FP32 dims: [ 2 ] } ]
 ensemble_scheduling { step [
@@ -44,9 +44,14 @@ ensemble_scheduling { step [
   { model_name: "ten" model_version: -1
     input_map { key: "x" value: "MID" } output_map { key: "score" value: "OUT" } }
 ] }
-`,
-  );
-};
+`;
+
+const ofCircle = `
+input [ { name: "IN" data_type: TYPE_FP32 dims: [ 1 ] } ]
+output [ { name: "OUT" data_type: TYPE_FP32 dims: [ 1 ] } ]
+ensemble_scheduling { step [ { model_name: "circle" model_version: -1
+  input_map { key: "x" value: "IN" } output_map { key: "y" value: "OUT" } } ] }
+`;
 
 interface Deployment {
   readonly model: string;
@@ -138,7 +143,8 @@ const outer = pipeline(
   `,
 );
 const followed = pipeline("followed", "{ outputs: { y: only.y }, steps: [{ name: only, model: follows }] }");
-const declared = [ensemble, byText, byNumber, byBool, byWhole, failing, patient, outer, followed];
+const circle = pipeline("circle", "{ outputs: { y: a.y }, steps: [{ name: a, model: minus }] }");
+const declared = [ensemble, byText, byNumber, byBool, byWhole, failing, patient, outer, followed, circle];
 
 /** Pipelines of random form over \`double\`, \`triple\` and \`add\`. */
 const drawn = Array.from({ length: 12 }, (_, index) => randomPipeline(`drawn_${index}`, random));
@@ -161,8 +167,9 @@ beforeAll(async () => {
   putModel("swapped", scaleModel(1));
   putModel("follows", affineModel(2, 0));
   putModel("slow", slowModel(12));
-  putEnsemble("triton", "TYPE_FP32");
-  putEnsemble("misfit", "TYPE_INT64");
+  putEnsemble("triton", twoSteps("TYPE_FP32"));
+  putEnsemble("misfit", twoSteps("TYPE_INT64"));
+  putEnsemble("ring", ofCircle);
   declare([...declared, ...drawn.map(({ name: model, declaration }) => ({ model, pipeline: declaration }))]);
   service = await startInference(["--models", models, "--deployments-file", file, "--deployments-poll-ms", "50"]);
 }, 60_000);
@@ -629,6 +636,16 @@ describe("a declaration", () => {
       "deployments[0].pipeline.steps: expected models that do not include this pipeline, got a cycle: p includes q includes p",
     ]);
   });
+
+  test("of a pipeline that includes an ensemble of itself never serves, and the one before stays", async () => {
+    expect(await infer("ring", { IN: [3] }, 1)).toEqual({ OUT: [-3] });
+    const others = declared.filter((deployment) => deployment !== circle);
+    declare([...others, pipeline("circle", "{ outputs: { y: a.OUT }, steps: [{ name: a, model: ring }] }")]);
+    const status = await awaitState("circle", State.FAILED);
+    expect(status.message).toContain("The step a: The pipeline ring includes the pipeline circle.");
+    expect(await infer("ring", { IN: [3] }, 1)).toEqual({ OUT: [-3] });
+    declare(declared);
+  }, 20_000);
 
   test("of a pipeline with what belongs to models is refused", async () => {
     const deployment = {

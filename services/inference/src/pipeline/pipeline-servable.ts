@@ -107,15 +107,17 @@ export class PipelineServable implements Servable {
     return this.#bound;
   }
 
-  /** Whether a pipeline of this name is among its models, or theirs. */
-  includes(name: string): boolean {
+  /** Whether a model of this name is among its models, or theirs. @param seen the pipelines that were looked into. */
+  includes(name: string, seen = new Set<PipelineServable>()): boolean {
+    if (seen.has(this)) return false;
+    seen.add(this);
     return this.plan.steps.some(({ models }) =>
       models.some(
         (model) =>
           model === name ||
           this.#parts.roster
             .versions(model)
-            .some((served) => served instanceof PipelineServable && served !== this && served.includes(name)),
+            .some((served) => served instanceof PipelineServable && served.includes(name, seen)),
       ),
     );
   }
