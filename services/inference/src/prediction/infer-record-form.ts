@@ -1,7 +1,8 @@
 import type { FeatureInput } from "@millrace/contracts/millrace/model/v1/model_package";
-import { type Datatype, decodeBytes, elementCount, halfToNumber, type Tensor, typedView } from "@millrace/tensor";
+import type { Tensor } from "@millrace/tensor";
 import type { Servable } from "../serving/servable.ts";
-import { int64Bytes, RecordWriter, varintBytes } from "./record-writer.ts";
+import { LoggedElements } from "./logged-elements.ts";
+import { RecordWriter, varintBytes } from "./record-writer.ts";
 
 /** Inputs with more elements a row than this are logged as one list; others have a feature for each element. */
 const mostFeaturesOfInput = 16;
@@ -36,42 +37,6 @@ export interface InferCall {
   readonly traceId: string;
 }
 
-/** How an element of a datatype is logged. */
-type Kind = "bool" | "int64" | "float" | "double" | "string";
-
-const kinds: Readonly<Record<Datatype, Kind>> = {
-  BOOL: "bool",
-  UINT8: "int64",
-  UINT16: "int64",
-  UINT32: "int64",
-  UINT64: "int64",
-  INT8: "int64",
-  INT16: "int64",
-  INT32: "int64",
-  INT64: "int64",
-  FP16: "float",
-  FP32: "float",
-  FP64: "double",
-  BYTES: "string",
-};
-
-/** Tag of a Value of one element, and of a ColumnValues of several. */
-const valueTags: Readonly<Record<Kind, number>> = { bool: 0x08, int64: 0x10, double: 0x19, float: 0x25, string: 0x2a };
-const listTags: Readonly<Record<Kind, number>> = { bool: 0x0a, int64: 0x12, double: 0x1a, float: 0x22, string: 0x2a };
-
-/** The elements of a tensor, each by its place. */
-type Elements =
-  | { readonly kind: "bool" | "float" | "double"; readonly values: ArrayLike<number> }
-  | { readonly kind: "int64"; readonly values: ArrayLike<number | bigint> }
-  | { readonly kind: "string"; readonly values: readonly Uint8Array[] };
-
-const elementsOf = ({ name, datatype, shape, data }: Tensor): Elements => {
-  if (datatype === "BYTES") return { kind: "string", values: decodeBytes(name, data, elementCount(shape)) };
-  const view = typedView(datatype, data);
-  if (datatype === "FP16") return { kind: "float", values: Float32Array.from(view as Uint16Array, halfToNumber) };
-  return { kind: kinds[datatype], values: view } as Elements;
-};
-
 /**
  * How the rows of one servable are laid out as predictions: what is the same for every row is encoded once.
  *
@@ -81,7 +46,7 @@ const elementsOf = ({ name, datatype, shape, data }: Tensor): Elements => {
 export class InferRecordForm {
   readonly #prefix: Uint8Array;
   readonly #bindings: ReadonlyMap<string, FeatureInput>;
-  /** The encoded names of an input's elements, by input and number of elements. */
+  /** The encoded names of an input's elements, or of an output, by name and number of elements. */
   readonly #names = new Map<string, readonly Uint8Array[]>();
 
   constructor({ name, version, origin }: Servable) {
@@ -108,43 +73,63 @@ export class InferRecordForm {
     rows: number,
     call: InferCall,
   ): (writer: RecordWriter, row: number, id: Uint8Array) => void {
-    const suffix = suffixOf(call);
-    const features = inputs.map((input) => this.#inputRows(input, rows));
-    const predicted = outputs.map((output) => outputRows(output, rows));
+    const features = inputs.map((input) => new LoggedElements(input));
+    const predicted = outputs.map((output) => new LoggedElements(output));
     return (writer, row, id) => {
       writer.field(tags.id, id);
       writer.raw(this.#prefix);
-      for (const write of features) write(writer, row);
-      for (const write of predicted) write(writer, row);
-      writer.raw(suffix);
+      for (const elements of features) this.#writeInput(writer, elements, row, elements.count / rows);
+      for (const elements of predicted) this.#writeOutput(writer, elements, row, elements.count / rows);
+      writeCall(writer, call);
     };
   }
 
-  #inputRows(input: Tensor, rows: number): (writer: RecordWriter, row: number) => void {
-    const elements = elementsOf(input);
-    const width = elements.values.length / rows;
-    const bound = this.#bindings.get(input.name);
+  #writeInput(writer: RecordWriter, elements: LoggedElements, row: number, width: number): void {
+    const from = row * width;
     if (width > mostFeaturesOfInput) {
-      const [name = new Uint8Array()] = this.#namesOf(input.name, 1);
-      return (writer, row) => writeList(writer, name, elements, row * width, width);
+      const [name = new Uint8Array()] = this.#namesOf(elements.name, 1);
+      writeList(writer, name, elements, from, width);
+      return;
     }
-    const names = this.#namesOf(input.name, width);
-    return (writer, row) => {
-      for (let at = 0; at < width; at++) {
-        // Null goes into a graph that reads features as NaN.
-        const value = elements.values[row * width + at];
-        const isNull = bound !== undefined && typeof value === "number" && Number.isNaN(value);
-        writeFeature(writer, names[at] as Uint8Array, elements, row * width + at, isNull);
-      }
-    };
+    const names = this.#namesOf(elements.name, width);
+    const bound = this.#bindings.has(elements.name);
+    for (let at = 0; at < width; at++) {
+      // Null goes into a graph that reads features as NaN.
+      const isNull = bound && elements.isNotANumber(from + at);
+      writeFeature(writer, names[at] as Uint8Array, elements, from + at, isNull);
+    }
   }
 
-  /** The name field of each feature of an input. */
-  #namesOf(input: string, width: number): readonly Uint8Array[] {
-    const key = `${width} ${input}`;
+  /** PredictedValue: numbers as doubles, or texts. */
+  #writeOutput(writer: RecordWriter, elements: LoggedElements, row: number, width: number): void {
+    const [name = new Uint8Array()] = this.#namesOf(elements.name, 1);
+    const from = row * width;
+    writer.varint(tags.outputs);
+    if (elements.kind !== "string") {
+      const bytes = 8 * width;
+      writer.varint(name.byteLength + 1 + varintBytes(bytes) + bytes);
+      writer.raw(name);
+      writer.varint(tags.outputValues);
+      writer.varint(bytes);
+      for (let at = from; at < from + width; at++) writer.double(elements.number(at));
+      return;
+    }
+    let bytes = 0;
+    for (let at = from; at < from + width; at++) bytes += 1 + elements.bytesOf(at);
+    writer.varint(name.byteLength + bytes);
+    writer.raw(name);
+    for (let at = from; at < from + width; at++) {
+      writer.varint(tags.outputStrings);
+      elements.write(writer, at);
+    }
+  }
+
+  /** The name field of each feature of an input, or of an output. */
+  #namesOf(tensor: string, width: number): readonly Uint8Array[] {
+    const key = width === 1 ? tensor : `${tensor}[${width}]`;
     const known = this.#names.get(key);
     if (known !== undefined) return known;
-    const name = this.#bindings.get(input)?.feature ?? input;
+    const name = this.#bindings.get(tensor)?.feature ?? tensor;
     const names = Array.from({ length: width }, (_, at) => nameField(width === 1 ? name : `${name}[${at}]`));
     this.#names.set(key, names);
     return names;
@@ -157,99 +142,55 @@ const nameField = (name: string): Uint8Array => {
   return writer.take();
 };
 
-/** The part of a record that all rows of a call have. */
-const suffixOf = ({ arrivedMs, answeredMs, latencyMs, traceId }: InferCall): Uint8Array => {
-  const writer = new RecordWriter();
-  for (const [tag, ms] of [
-    [tags.eventTime, arrivedMs],
-    [tags.answeredAt, answeredMs],
-  ] as const) {
-    const seconds = Math.floor(ms / 1000);
-    const nanos = Math.floor((ms - seconds * 1000) * 1000) * 1000;
-    writer.varint(tag);
-    writer.varint(2 + varintBytes(seconds) + varintBytes(nanos));
-    writer.varint(0x08);
-    writer.varint(seconds);
-    writer.varint(0x10);
-    writer.varint(nanos);
-  }
+/** The part of a record that all rows of a call have alike. */
+const writeCall = (writer: RecordWriter, { arrivedMs, answeredMs, latencyMs, traceId }: InferCall): void => {
+  writeTime(writer, tags.eventTime, arrivedMs);
+  writeTime(writer, tags.answeredAt, answeredMs);
   writer.varint(tags.latencyUs);
   writer.varint(Math.max(0, Math.round(latencyMs * 1000)));
-  if (traceId !== "") writer.field(tags.traceId, Buffer.from(traceId));
-  return writer.take();
+  // Hexadecimal digits: as many bytes as characters.
+  if (traceId !== "") writer.latin1(tags.traceId, traceId);
 };
 
-/** An INT64 as it is; a UINT64 that is too large for one saturates, so that its order stays. */
-const asInt64 = (value: number | bigint): bigint => {
-  const whole = BigInt(value);
-  return whole > greatestInt64 ? greatestInt64 : whole;
+const writeTime = (writer: RecordWriter, tag: number, ms: number): void => {
+  const seconds = Math.floor(ms / 1000);
+  const nanos = Math.floor((ms - seconds * 1000) * 1000) * 1000;
+  writer.varint(tag);
+  writer.varint(2 + varintBytes(seconds) + varintBytes(nanos));
+  writer.varint(0x08);
+  writer.varint(seconds);
+  writer.varint(0x10);
+  writer.varint(nanos);
 };
-const greatestInt64 = 2n ** 63n - 1n;
 
 const writeFeature = (
   writer: RecordWriter,
   name: Uint8Array,
-  elements: Elements,
+  elements: LoggedElements,
   at: number,
   isNull: boolean,
 ): void => {
-  const { kind } = elements;
-  const valueBytes = isNull ? 0 : 1 + elementBytes(elements, at);
+  const valueBytes = isNull ? 0 : 1 + elements.bytesOf(at);
   writer.varint(tags.features);
   writer.varint(name.byteLength + (isNull ? 0 : 1 + varintBytes(valueBytes) + valueBytes));
   writer.raw(name);
   if (isNull) return;
   writer.varint(tags.featureValue);
   writer.varint(valueBytes);
-  writer.varint(valueTags[kind]);
-  writeElement(writer, elements, at);
-};
-
-/** Bytes of one element behind its tag. */
-const elementBytes = (elements: Elements, at: number): number => {
-  switch (elements.kind) {
-    case "bool":
-      return 1;
-    case "float":
-      return 4;
-    case "double":
-      return 8;
-    case "int64":
-      return int64Bytes(asInt64(elements.values[at] as number | bigint));
-    case "string": {
-      const { byteLength } = elements.values[at] as Uint8Array;
-      return varintBytes(byteLength) + byteLength;
-    }
-  }
-};
-
-const writeElement = (writer: RecordWriter, elements: Elements, at: number): void => {
-  switch (elements.kind) {
-    case "bool":
-      writer.varint(elements.values[at] === 0 ? 0 : 1);
-      return;
-    case "float":
-      writer.float(elements.values[at] as number);
-      return;
-    case "double":
-      writer.double(elements.values[at] as number);
-      return;
-    case "int64":
-      writer.int64(asInt64(elements.values[at] as number | bigint));
-      return;
-    case "string": {
-      const bytes = elements.values[at] as Uint8Array;
-      writer.varint(bytes.byteLength);
-      writer.raw(bytes);
-    }
-  }
+  writer.varint(elements.valueTag);
+  elements.write(writer, at);
 };
 
 /** A feature whose value is a list: ServedFeature{name, Value{ColumnValues{…Values{elements}}}}. */
-const writeList = (writer: RecordWriter, name: Uint8Array, elements: Elements, from: number, width: number): void => {
+const writeList = (
+  writer: RecordWriter,
+  name: Uint8Array,
+  elements: LoggedElements,
+  from: number,
+  width: number,
+): void => {
   const packed = elements.kind !== "string";
-  let bytes = 0;
-  for (let at = from; at < from + width; at++) bytes += elementBytes(elements, at) + (packed ? 0 : 1);
+  const bytes = elements.bytesOfRange(from, from + width) + (packed ? 0 : width);
   const inner = packed ? 1 + varintBytes(bytes) + bytes : bytes;
   const column = 1 + varintBytes(inner) + inner;
   const value = 1 + varintBytes(column) + column;
@@ -260,43 +201,16 @@ const writeList = (writer: RecordWriter, name: Uint8Array, elements: Elements, f
   writer.varint(value);
   writer.varint(tags.list);
   writer.varint(column);
-  writer.varint(listTags[elements.kind]);
+  writer.varint(elements.listTag);
   writer.varint(inner);
   if (packed) {
     writer.varint(tags.elements);
     writer.varint(bytes);
+    elements.writeRange(writer, from, from + width);
+    return;
   }
   for (let at = from; at < from + width; at++) {
-    if (!packed) writer.varint(tags.elements);
-    writeElement(writer, elements, at);
+    writer.varint(tags.elements);
+    elements.write(writer, at);
   }
-};
-
-/** PredictedValue: numbers as doubles, or texts. */
-const outputRows = (output: Tensor, rows: number): ((writer: RecordWriter, row: number) => void) => {
-  const elements = elementsOf(output);
-  const width = elements.values.length / rows;
-  const name = nameField(output.name);
-  if (elements.kind === "string") {
-    return (writer, row) => {
-      let bytes = 0;
-      for (let at = row * width; at < (row + 1) * width; at++) bytes += 1 + elementBytes(elements, at);
-      writer.varint(tags.outputs);
-      writer.varint(name.byteLength + bytes);
-      writer.raw(name);
-      for (let at = row * width; at < (row + 1) * width; at++) {
-        writer.varint(tags.outputStrings);
-        writeElement(writer, elements, at);
-      }
-    };
-  }
-  return (writer, row) => {
-    const bytes = 8 * width;
-    writer.varint(tags.outputs);
-    writer.varint(name.byteLength + 1 + varintBytes(bytes) + bytes);
-    writer.raw(name);
-    writer.varint(tags.outputValues);
-    writer.varint(bytes);
-    for (let at = row * width; at < (row + 1) * width; at++) writer.double(Number(elements.values[at]));
-  };
 };

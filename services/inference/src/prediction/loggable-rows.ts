@@ -16,6 +16,14 @@ export const predictionHeaders = (id: string, model: string, answeredMs: number)
   ce_source: `/millrace/inference/${model}`,
   ce_type: "io.millrace.prediction.v1",
   ce_subject: model,
-  ce_time: new Date(answeredMs).toISOString(),
+  ce_time: isoTime(answeredMs),
   "content-type": "application/protobuf",
 });
+
+/** Under load many predictions are answered in one millisecond. */
+const isoTime = (ms: number): string => {
+  if (ms !== last.ms) last = { ms, text: new Date(ms).toISOString() };
+  return last.text;
+};
+
+let last = { ms: Number.NaN, text: "" };

@@ -3,7 +3,7 @@
  * messages, which costs more than the run of a small model; what is written here is known field by field.
  */
 export class RecordWriter {
-  #bytes = Buffer.allocUnsafe(4096);
+  #bytes = Buffer.allocUnsafe(1024);
   #end = 0;
 
   /** What was written since the last time, as bytes of its own. */
@@ -40,15 +40,24 @@ export class RecordWriter {
     this.#end = this.#bytes.writeDoubleLE(value, this.#end);
   }
 
-  float(value: number): void {
-    this.#room(4);
-    this.#end = this.#bytes.writeFloatLE(value, this.#end);
-  }
-
   raw(bytes: Uint8Array): void {
     this.#room(bytes.byteLength);
     this.#bytes.set(bytes, this.#end);
     this.#end += bytes.byteLength;
+  }
+
+  /** A part of some bytes. */
+  range(bytes: Buffer, from: number, to: number): void {
+    this.#room(to - from);
+    this.#end += bytes.copy(this.#bytes, this.#end, from, to);
+  }
+
+  /** A field of text whose characters are one byte each. */
+  latin1(tag: number, text: string): void {
+    this.varint(tag);
+    this.varint(text.length);
+    this.#room(text.length);
+    this.#end += this.#bytes.write(text, this.#end, "latin1");
   }
 
   /** A field whose value has a length: its tag, its length, its bytes. */
