@@ -12,6 +12,25 @@ const fixedSize = (Object.keys(elementBytes) as Datatype[]).filter((datatype) =>
 /** Six elements whose bytes are 0 or 1 by turns, which is a value of every datatype, BOOL too. */
 const someBytes = (datatype: Datatype) => Uint8Array.from({ length: 6 * elementBytes[datatype] }, (_, at) => at % 2);
 
+describe("tuning", () => {
+  test("changes how the runtime goes about it, and not the answer", async () => {
+    const data = someBytes("FP32");
+    for (const graphOptimization of ["disabled", "basic", "extended", "all"] as const) {
+      const tuning = { graphOptimization, parallel: true, interOpThreads: 2, memoryArena: false, memoryPattern: false };
+      const session = await OnnxSession.create(identityModel(onnxTypes.FP32), { tuning });
+      const [y] = await session.run([{ name: "x", datatype: "FP32", shape: [3, 2], data }]);
+      expect(y?.data).toEqual(data);
+      await session.close();
+    }
+  });
+
+  test("reaches the runtime", async () => {
+    const tuning = { graphOptimization: "some" as "all" };
+    const load = OnnxSession.create(identityModel(onnxTypes.FP32), { tuning });
+    await expect(load).rejects.toMatchObject({ message: expect.stringMatching(/graphOptimizationLevel.*some/i) });
+  });
+});
+
 describe("a session", () => {
   describe.each(fixedSize)("of %s", (datatype) => {
     test("gives back what it was given, at any alignment", async () => {

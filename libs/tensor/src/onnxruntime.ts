@@ -37,6 +37,21 @@ export interface OnnxSessionOptions {
    * process's working directory.
    */
   readonly externalDataFolder?: string;
+  readonly tuning?: OnnxTuning;
+}
+
+/** How the runtime goes about it. Answers may differ in the last digits. */
+export interface OnnxTuning {
+  /** How far the graph is rewritten when it is loaded. Default `all`. */
+  readonly graphOptimization?: "disabled" | "basic" | "extended" | "all" | undefined;
+  /** Runs parts of the graph beside each other that do not depend on each other. Default false. */
+  readonly parallel?: boolean | undefined;
+  /** Threads for that. Default 1. */
+  readonly interOpThreads?: number | undefined;
+  /** Keeps memory of runs for the next ones. Default true. */
+  readonly memoryArena?: boolean | undefined;
+  /** Plans the memory of a run ahead where shapes allow it. Default true. */
+  readonly memoryPattern?: boolean | undefined;
 }
 
 /** A dimension that a model leaves open has a name or none; equal names mean equal sizes. */
@@ -174,13 +189,16 @@ export class OnnxSession {
 const createSession = (
   model: Uint8Array,
   provider: ExecutionProviderName,
-  { intraOpThreads = 1, externalData = new Map(), externalDataFolder = devNull }: OnnxSessionOptions,
+  { intraOpThreads = 1, externalData = new Map(), externalDataFolder = devNull, tuning = {} }: OnnxSessionOptions,
 ): Promise<InferenceSession> =>
   InferenceSession.create(model, {
     executionProviders: [provider],
     intraOpNumThreads: intraOpThreads,
-    interOpNumThreads: 1,
-    executionMode: "sequential",
+    interOpNumThreads: tuning.interOpThreads ?? 1,
+    executionMode: tuning.parallel === true ? "parallel" : "sequential",
+    graphOptimizationLevel: tuning.graphOptimization ?? "all",
+    enableCpuMemArena: tuning.memoryArena ?? true,
+    enableMemPattern: tuning.memoryPattern ?? true,
     // Failures reach the caller as errors; the runtime's own lines on stderr would say them twice.
     logSeverityLevel: 4,
     ...(externalData.size === 0 ? {} : { externalData: [...externalData].map(([path, data]) => ({ path, data })) }),

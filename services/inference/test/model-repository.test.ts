@@ -49,7 +49,11 @@ beforeAll(async () => {
        priority_queue_policy { key: 1 value { allow_timeout_override: true } } }
      instance_group { count: 2 kind: KIND_CPU } response_cache { enable: true }
      parameters { key: "intra_op_thread_count" value { string_value: "1" } }
-     parameters { key: "enable_mem_arena" value { string_value: "1" } }`,
+     parameters { key: "enable_mem_arena" value { string_value: "0" } }
+     parameters { key: "execution_mode" value { string_value: "1" } }
+     parameters { key: "inter_op_thread_count" value { string_value: "2" } }
+     parameters { key: "speed" value { string_value: "fast" } }
+     optimization { graph { level: 1 } eager_batching: true }`,
     { "1": scaleModel(10), "2": scaleModel(20), "3": scaleModel(30) },
   );
   triton("all", 'version_policy { all {} } default_model_filename: "net.onnx"', {});
@@ -98,6 +102,11 @@ beforeAll(async () => {
   triton("misnamed", 'name: "other"', { "1": scaleModel(1) });
   triton("unknown-field", "max_batch_size: 2\n\nmax_batch: 3", { "1": scaleModel(1) });
   triton("decoupled", "model_transaction_policy { decoupled: true } sequence_batching { }", { "1": scaleModel(1) });
+  triton(
+    "wrong-parameter",
+    'parameters { key: "execution_mode" value { string_value: "2" } } optimization { graph { level: 3 } }',
+    { "1": scaleModel(1) },
+  );
   triton("other-backend", 'backend: "python"', { "1": scaleModel(1) });
   triton(
     "wrong-input",
@@ -277,7 +286,7 @@ describe("a configuration is followed", () => {
 
   test("and what changes nothing here is said in the log", () => {
     expect(service.log).toContainEqual(
-      expect.objectContaining({ model: "several", fields: ["parameters.enable_mem_arena"] }),
+      expect.objectContaining({ model: "several", fields: ["optimization.eager_batching", "parameters.speed"] }),
     );
   });
 });
@@ -302,6 +311,11 @@ describe("what cannot serve says which and why, and the others serve", () => {
       "what is not served",
       "decoupled",
       /sequence_batching: expected nothing.*model_transaction_policy\.decoupled: expected nothing/,
+    ],
+    [
+      "a parameter out of its bounds",
+      "wrong-parameter",
+      /parameters\.execution_mode: expected 0 .* got "2"; optimization\.graph\.level: expected -1, 0, 1 or 2, got 3/,
     ],
     ["another backend", "other-backend", /backend: expected onnxruntime, got python/],
     [

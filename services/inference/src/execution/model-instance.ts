@@ -1,6 +1,6 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { MillraceError, Reason } from "@millrace/errors";
-import type { OnnxTensorSpec } from "@millrace/tensor/onnxruntime";
+import type { OnnxTensorSpec, OnnxTuning } from "@millrace/tensor/onnxruntime";
 import type { LaidBatch } from "./batch-rows.ts";
 import { Turns } from "./turns.ts";
 import {
@@ -41,6 +41,7 @@ export interface ModelInstanceOptions {
   readonly intraOpThreads: number;
   /** In order of preference, as `OnnxSessionOptions` says. */
   readonly executionProviders?: readonly string[] | undefined;
+  readonly tuning?: OnnxTuning | undefined;
   /** Weights that the model keeps in other files, as `OnnxSessionOptions` says. */
   readonly externalData?: ReadonlyMap<string, Uint8Array> | undefined;
   readonly externalDataFolder?: string | undefined;
@@ -106,7 +107,7 @@ export class ModelInstance {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     const suffix = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    const { intraOpThreads, executionProviders, externalData, externalDataFolder } = options;
+    const { intraOpThreads, executionProviders, tuning, externalData, externalDataFolder } = options;
     this.#worker = new Worker(options.script ?? new URL(`./model-worker.${suffix}`, import.meta.url), {
       workerData: {
         model,
@@ -114,6 +115,7 @@ export class ModelInstance {
         externalDataFolder,
         intraOpThreads,
         executionProviders,
+        tuning,
         turns: this.#turns.memory,
         port: port2,
       } satisfies WorkerStart,

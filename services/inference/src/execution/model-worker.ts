@@ -26,6 +26,7 @@ const serve = async ({ model, turns: memory, port, ...start }: WorkerStart): Pro
     session = await OnnxSession.create(model, {
       intraOpThreads: start.intraOpThreads,
       ...(start.executionProviders === undefined ? {} : { executionProviders: start.executionProviders }),
+      ...(start.tuning === undefined ? {} : { tuning: start.tuning }),
       ...(start.externalData === undefined ? {} : { externalData: start.externalData }),
       ...(start.externalDataFolder === undefined ? {} : { externalDataFolder: start.externalDataFolder }),
     });

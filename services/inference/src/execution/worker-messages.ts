@@ -1,7 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { type FieldViolation, MillraceError, type MillraceErrorCode, type Reason } from "@millrace/errors";
 import type { Datatype } from "@millrace/tensor";
-import type { OnnxTensorSpec } from "@millrace/tensor/onnxruntime";
+import type { OnnxTensorSpec, OnnxTuning } from "@millrace/tensor/onnxruntime";
 
 /** A tensor that lies in the slab: what a worker needs to see it. */
 export interface PlacedTensor {
@@ -37,6 +37,7 @@ export interface WorkerStart {
   readonly externalDataFolder: string | undefined;
   readonly intraOpThreads: number;
   readonly executionProviders: readonly string[] | undefined;
+  readonly tuning: OnnxTuning | undefined;
   /** The memory of `Turns`. */
   readonly turns: SharedArrayBuffer;
   /** Carries messages both ways. Each is there before the turn changes, and is taken when it has. */

@@ -1,6 +1,7 @@
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import type { Golden } from "@millrace/contracts/millrace/model/v1/model_package";
 import type { BatchingOptions } from "@millrace/tensor";
+import type { OnnxTuning } from "@millrace/tensor/onnxruntime";
 import { type InstanceObserver, InstanceSupervisor } from "../execution/instance-supervisor.ts";
 import { instancesBytes, type MemoryBudget } from "../execution/memory-budget.ts";
 import { ModelInstance } from "../execution/model-instance.ts";
@@ -35,6 +36,7 @@ export interface ServingOptions extends BatchingOptions {
   readonly responseCacheBytes?: number | undefined;
   /** Where to run, in order of preference. Default: `cpu`. */
   readonly executionProviders?: readonly string[] | undefined;
+  readonly tuning?: OnnxTuning | undefined;
   /** Without it memory has no bound, and nobody is told of instances. */
   readonly shared?: SharedByVersions | undefined;
 }
@@ -85,6 +87,7 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
       ModelInstance.start(model, {
         intraOpThreads: options.intraOpThreads,
         executionProviders: options.executionProviders,
+        tuning: options.tuning,
         externalData: load.externalData,
         externalDataFolder: load.externalDataFolder,
         // Read before each run: a deployment may change it without a load.

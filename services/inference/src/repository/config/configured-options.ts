@@ -14,11 +14,13 @@ export const configuredOptions = (config: ModelConfig, defaults: ServingOptions)
   const { instanceGroup, schedulingChoice, maxBatchSize } = config;
   const instances = instanceGroup.reduce((sum, { count }) => sum + (count || 1), 0);
   const providers = executionProvidersOf(config);
+  const { intraOpThreads, tuning } = runtimeParameters(config);
   const options: ServingOptions = {
     ...defaults,
     maxBatchSize: leavesBatchingOpen(config) ? defaults.maxBatchSize : Math.max(maxBatchSize, 1),
     instances: instances || defaults.instances,
-    intraOpThreads: runtimeParameters(config).intraOpThreads ?? defaults.intraOpThreads,
+    intraOpThreads: intraOpThreads ?? defaults.intraOpThreads,
+    tuning,
     ...(providers === undefined ? {} : { executionProviders: providers }),
     ...(config.responseCache?.enable === true ? { cacheBytes: defaults.responseCacheBytes } : {}),
   };

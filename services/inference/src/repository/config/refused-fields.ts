@@ -84,7 +84,6 @@ const optimizationWithoutEffect = (optimization: ModelOptimizationPolicy | undef
   optimization === undefined
     ? []
     : [
-        ["optimization.graph.level", (optimization.graph?.level ?? 0) !== 0],
         ["optimization.priority", optimization.priority !== 0],
         ["optimization.cuda", optimization.cuda !== undefined],
         ["optimization.input_pinned_memory", optimization.inputPinnedMemory !== undefined],
