@@ -36,6 +36,7 @@ describe.skipIf(tritonMissing !== undefined)(
       ["asyncio and threads over gRPC", "grpc_aio.py"],
       ["calls without tensors over REST", "http_calls.py"],
       ["tensors of every kind over REST", "http_tensors.py"],
+      ["asyncio over REST", "http_aio.py"],
       ["tensors in shared memory, over both", "shared_memory.py"],
     ])(
       "%s",
