@@ -233,7 +233,7 @@ deployments:
   expect(modelStats[0]?.inferenceStats?.cacheHit?.count).toBe(2n);
 }, 30_000);
 
-test("Predict keeps an entity on one version, by the first row of a call", async () => {
+test("Predict keeps an entity on one version, by the first row of a call, and shadows get copies of it", async () => {
   const [one, two] = [await push(1), await push(2)];
   deployed.declare(`
 deployments:
@@ -248,6 +248,17 @@ deployments:
   const first = await versionsOf((airport) => [airport]);
   expect(new Set(first)).toEqual(new Set(["1", "2"]));
   expect(await versionsOf((airport) => [airport, "another"])).toEqual(first);
+  deployed.declare(`
+deployments:
+  - model: flight_delay
+    versions: [{version: 1, package: "${one}"}, {version: 2, package: "${two}", shadow: true}]
+`);
+  await deployed.awaitInForce("flight_delay");
+  expect((await predict(["ATL", "DALLAS"])).modelVersion).toBe("1");
+  const line = 'millrace_shadow_compared_total{model="flight_delay",version="1",shadow="2",outcome="DIFFERENT"} 1';
+  while (!(await (await fetch(deployed.service.metricsUrl)).text()).includes(line)) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }, 30_000);
 
 describe("a tag that moves", () => {

@@ -58,7 +58,9 @@ const countVersions = async (calls: number, call: (index: number) => Promise<num
   return counts;
 };
 const metric = async (line: RegExp) => {
-  const text = await (await fetch(deployed.service.metricsUrl)).text();
+  const response = await fetch(deployed.service.metricsUrl);
+  if (!response.ok) throw new Error(`The metrics answer ${response.status}.`);
+  const text = await response.text();
   return Number(line.exec(text)?.[1] ?? 0);
 };
 
@@ -105,7 +107,7 @@ describe("several versions behind a name", () => {
     expect(await ask({ "x-next": "anything" })).toBe(3);
   }, 30_000);
 
-  test("keep the calls of a key on one version, also over streams, and move only keys of the version that loses", async () => {
+  test("keep the calls of a key on one version, also over streams and REST, and move only keys of the version that loses", async () => {
     const users = Array.from({ length: 60 }, (_, index) => `user ${index}`);
     declare(["1, weight: 50", "2, weight: 50"], "sticky: {header: X-User}");
     await inForce();
@@ -123,6 +125,17 @@ describe("several versions behind a name", () => {
       streamed.push(Number(inferResponse?.modelVersion));
     }
     expect(streamed).toEqual(later);
+    const overRest = async (user: string) => {
+      const response = await fetch(`${deployed.service.restUrl}/v2/models/scale/infer`, {
+        method: "POST",
+        body: JSON.stringify({
+          inputs: [{ name: "x", datatype: "FP32", shape: [1, 1], data: [1] }],
+          parameters: { user },
+        }),
+      });
+      return Number(((await response.json()) as { model_version: string }).model_version);
+    };
+    expect(await Promise.all(users.slice(0, 20).map(overRest))).toEqual(later.slice(0, 20));
   }, 30_000);
 });
 
