@@ -1,3 +1,5 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { ModelProtoSchema } from "@millrace/contracts/onnx/onnx";
 import { GraphBuilder } from "@millrace/onnx";
 import type { Datatype } from "@millrace/tensor";
 
@@ -68,4 +70,16 @@ export const addModel = (): Uint8Array => {
   const [a, b] = ["a", "b"].map((name) => graph.input(name, "FP32", ["rows", 2]));
   if (a !== undefined && b !== undefined) graph.output("sum", graph.node("Add", [a, b]), "FP32", ["rows", 2]);
   return graph.toBytes();
+};
+
+/** `y` is x in the shape that is asked for, FP32 of any rank: its graph does not tell which. */
+export const reshapeModel = (): Uint8Array => {
+  const graph = new GraphBuilder("reshape");
+  const x = graph.input("x", "FP32", ["count"]);
+  const shape = graph.input("shape", "INT64", ["rank"]);
+  graph.output("y", graph.node("Reshape", [x, shape]), "FP32", []);
+  const model = graph.build();
+  const type = model.graph?.output[0]?.type?.value;
+  if (type?.case === "tensorType") delete type.value.shape;
+  return toBinary(ModelProtoSchema, model);
 };

@@ -10,10 +10,18 @@ import { bytesOf, decodeStrings, encodeStrings } from "@millrace/tensor";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse, stringify } from "yaml";
 import { lookUpModel, scaleModel, slowModel } from "./models.ts";
-import { addModel, affineModel, greetModel, meanOfThreeModel, sumModel, switchedModel } from "./pipeline-models.ts";
+import {
+  addModel,
+  affineModel,
+  greetModel,
+  meanOfThreeModel,
+  reshapeModel,
+  sumModel,
+  switchedModel,
+} from "./pipeline-models.ts";
 import { randomPipeline } from "./random-pipeline.ts";
 import { type RunningInference, startInference } from "./start-inference.ts";
-import { rawOutputs } from "./tensors.ts";
+import { floats, rawOutputs } from "./tensors.ts";
 
 const seed = Number(process.env.MILLRACE_SEED ?? Date.now() % 2 ** 31);
 console.log(`MILLRACE_SEED=${seed}`);
@@ -144,7 +152,11 @@ const outer = pipeline(
 );
 const followed = pipeline("followed", "{ outputs: { y: only.y }, steps: [{ name: only, model: follows }] }");
 const circle = pipeline("circle", "{ outputs: { y: a.y }, steps: [{ name: a, model: minus }] }");
-const declared = [ensemble, byText, byNumber, byBool, byWhole, failing, patient, outer, followed, circle];
+const reshaping = pipeline(
+  "reshaping",
+  "{ outputs: { y: last.y }, steps: [{ name: first, model: reshape }, { name: last, model: double, inputs: { x: first.y } }] }",
+);
+const declared = [ensemble, byText, byNumber, byBool, byWhole, failing, patient, outer, followed, circle, reshaping];
 
 /** Pipelines of random form over \`double\`, \`triple\` and \`add\`. */
 const drawn = Array.from({ length: 12 }, (_, index) => randomPipeline(`drawn_${index}`, random));
@@ -166,6 +178,7 @@ beforeAll(async () => {
   putModel("table", lookUpModel());
   putModel("swapped", scaleModel(1));
   putModel("follows", affineModel(2, 0));
+  putModel("reshape", reshapeModel());
   putModel("slow", slowModel(12));
   putEnsemble("triton", twoSteps("TYPE_FP32"));
   putEnsemble("misfit", twoSteps("TYPE_INT64"));
@@ -259,6 +272,25 @@ describe("a pipeline", () => {
 
   test("may be a step of another", async () => {
     expect(await infer("outer", { raw: [1, 2] }, 1)).toEqual({ score: [(6 * 111) / 3] });
+  });
+
+  test("holds a tensor whose rank no graph tells to its reader, call by call", async () => {
+    const ask = (shape: readonly number[]) =>
+      service.oip.modelInfer({
+        modelName: "reshaping",
+        inputs: [
+          { name: "x", datatype: "FP32", shape: [6n] },
+          { name: "shape", datatype: "INT64", shape: [BigInt(shape.length)] },
+        ],
+        rawInputContents: [bytesOf(Float32Array.of(1, 2, 3, 4, 5, 6)), bytesOf(BigInt64Array.from(shape, BigInt))],
+      });
+    expect(floats(await ask([3, 2]))).toEqual([2, 4, 6, 8, 10, 12]);
+    await expect(ask([2, 3])).rejects.toMatchObject({
+      code: "INVALID_ARGUMENT",
+      message: expect.stringContaining(
+        "The step last (double) of the pipeline reshaping: x.shape: expected [-1, 2], got [2, 3].",
+      ),
+    });
   });
 
   test("takes no rows at all, and answers none", async () => {

@@ -1,7 +1,7 @@
 import { type FieldViolation, MillraceError } from "@millrace/errors";
 import type { TensorSpec } from "@millrace/tensor";
 import type { Servable } from "../serving/servable.ts";
-import { type BoundPipeline, type BoundStep, specText, whatDiffers } from "./bound-pipeline.ts";
+import { type BoundPipeline, type BoundStep, isChain, specText, whatDiffers } from "./bound-pipeline.ts";
 import { PipelineUnfitError, StepNotReadyError } from "./pipeline-errors.ts";
 import {
   cycleViolation,
@@ -119,7 +119,8 @@ const stepModel = (
     });
   }
   if (router !== undefined) {
-    const fixed = [...model.inputs, ...model.outputs].find(({ shape }) => shape[0] !== -1);
+    const told = model.outputs.filter(({ shape }) => shape.length > 0);
+    const fixed = [...model.inputs, ...told].find(({ shape }) => shape[0] !== -1);
     if (fixed !== undefined) {
       violations.push({
         field: router.field,
@@ -205,7 +206,7 @@ const pipelineInputs = (
       const field = `${plan.field}.inputs.${input}`;
       const producer = producers.get(tensor);
       if (producer !== undefined) {
-        if (fits(producer.spec, spec)) continue;
+        if (tellsNoRank(producer.spec, spec) || fits(producer.spec, spec)) continue;
         const from = `${specText(producer.spec)} (${tensor} of the step ${steps[producer.step]?.plan.name})`;
         violations.push({ field, expected: specText(spec), got: from });
         continue;
@@ -226,7 +227,8 @@ const pipelineInputs = (
   }
   for (const { router, field } of routed) {
     const { tensor } = router;
-    let spec = producers.get(tensor)?.spec ?? inputs.get(tensor);
+    const produced = producers.get(tensor)?.spec;
+    let spec = produced ?? inputs.get(tensor);
     if (spec === undefined) {
       if (isOfStep(steps, tensor, field, violations)) continue;
       spec = { name: tensor, datatype: routedDatatype(router), shape: [-1, 1] };
@@ -235,7 +237,8 @@ const pipelineInputs = (
     if (kindOf(spec.datatype) !== routedKind(router)) {
       violations.push({ field, expected: `a tensor of ${kindWords[routedKind(router)]}`, got: specText(spec) });
     }
-    if (spec.shape.length === 0 || spec.shape.slice(1).some((dimension) => dimension !== 1 && dimension !== -1)) {
+    const isScalar = spec.shape.length === 0 && produced === undefined;
+    if (isScalar || spec.shape.slice(1).some((dimension) => dimension !== 1 && dimension !== -1)) {
       violations.push({ field, expected: "a tensor with one element a row", got: specText(spec) });
     }
   }
@@ -295,6 +298,10 @@ const checkUse = (
   }
 };
 
+/** A graph need not tell the rank of an output: its shape is empty then, and what comes is checked with each call. */
+const tellsNoRank = (output: TensorSpec, input: TensorSpec): boolean =>
+  output.shape.length === 0 && output.datatype === input.datatype;
+
 const fits = (a: TensorSpec, b: TensorSpec): boolean =>
   a.datatype === b.datatype &&
   a.shape.length === b.shape.length &&
@@ -304,14 +311,3 @@ const narrowed = (a: TensorSpec, b: TensorSpec): TensorSpec => ({
   ...a,
   shape: a.shape.map((dimension, axis) => (dimension === -1 ? (b.shape[axis] ?? -1) : dimension)),
 });
-
-/** Whether each step waits for the one before, so that one runs at a time. */
-const isChain = (steps: readonly BoundStep[]): boolean => {
-  const gives = steps.map(({ writes }) => new Set(writes.values()));
-  const after = (a: number, b: number): boolean => steps[b]?.waitsFor.some((tensor) => gives[a]?.has(tensor)) ?? false;
-  const reach = steps.map((_, a) => steps.map((_, b) => after(a, b)));
-  for (const middle of steps.keys())
-    for (const row of reach)
-      if (row[middle] === true) for (const [b, reached] of (reach[middle] ?? []).entries()) if (reached) row[b] = true;
-  return reach.every((row, a) => row.every((reached, b) => a === b || reached || reach[b]?.[a] === true));
-};

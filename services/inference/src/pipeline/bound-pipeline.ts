@@ -87,3 +87,14 @@ export const whatDiffers = (expected: TakesAndGives, got: TakesAndGives): string
 /** A tensor's type for people: `FP32 [-1, 28]`. */
 export const specText = ({ datatype, shape }: Pick<Tensor, "datatype" | "shape">): string =>
   `${datatype} [${shape.join(", ")}]`;
+
+/** Whether each step waits for the one before, so that one runs at a time. */
+export const isChain = (steps: readonly BoundStep[]): boolean => {
+  const gives = steps.map(({ writes }) => new Set(writes.values()));
+  const after = (a: number, b: number): boolean => steps[b]?.waitsFor.some((tensor) => gives[a]?.has(tensor)) ?? false;
+  const reach = steps.map((_, a) => steps.map((_, b) => after(a, b)));
+  for (const middle of steps.keys())
+    for (const row of reach)
+      if (row[middle] === true) for (const [b, reached] of (reach[middle] ?? []).entries()) if (reached) row[b] = true;
+  return reach.every((row, a) => row.every((reached, b) => a === b || reached || reach[b]?.[a] === true));
+};
