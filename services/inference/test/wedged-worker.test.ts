@@ -14,7 +14,7 @@ let service: RunningInference;
 beforeAll(async () => {
   writeFileSync(join(folder, "wedges.onnx"), slowModel(150));
   writeFileSync(join(folder, "scale.onnx"), scaleModel(2));
-  service = await startInference(["--models", folder, "--max-run-time-ms", "100", "--memory-budget-mb", "40"]);
+  service = await startInference(["--models", folder, "--max-run-time-ms", "100", "--memory-budget-mb", "70"]);
 }, 60_000);
 
 afterAll(() => rmSync(folder, { recursive: true }));

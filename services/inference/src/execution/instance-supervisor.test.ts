@@ -114,7 +114,7 @@ describe("a worker whose thread ends", () => {
 describe("a worker that is wedged", () => {
   const model = loopModel();
   const options = { maxRunTimeMs: 150, batched: false };
-  const long = 2_000_000;
+  const long = 600_000;
 
   test("has another stand in for it, which is one too many when the run returns", async () => {
     const { lane, told, memory, telling } = await supervised(model, { ...options, instancesOfMemory: 2 });

@@ -1,15 +1,18 @@
 import { MillraceError, Reason } from "@millrace/errors";
 
 const mebibyte = 1024 * 1024;
-/** What a worker takes beside its model: the thread's heap and the runtime's own. Measured: see the README. */
-const workerBytes = 14 * mebibyte;
-/** Bytes of memory for each byte of a model file: the runtime's copy of the weights, and room to load them. */
-const bytesPerModelByte = 2;
+/** What a worker takes beside its model: the thread's heap and code, and the runtime's own. */
+const workerBytes = 25 * mebibyte;
+/** Loading a model of up to this size leaves pieces with the allocator that it does not give back. */
+const smallBytes = 32 * mebibyte;
+
+/** What one instance takes beside its thread, as `test/measure-memory.ts` measures it. */
+const weightsBytes = (modelBytes: number): number => Math.max(3 * Math.min(modelBytes, smallBytes), 1.1 * modelBytes);
 
 /** Memory that instances of a model are counted with. @param modelBytes of its file and of its files of weights. */
 export const instancesBytes = (modelBytes: number, instances: number): number =>
-  // The service keeps the bytes of the file once, to start another instance where one is lost.
-  modelBytes + instances * (workerBytes + bytesPerModelByte * modelBytes);
+  // The service keeps the bytes once for all of them, to start another instance where one is lost.
+  Math.ceil(modelBytes + instances * (workerBytes + weightsBytes(modelBytes)));
 
 /** Thrown where a model would take more memory than is left of the budget. */
 export class MemoryBudgetError extends MillraceError {

@@ -3,6 +3,7 @@ import { MillraceError, Reason } from "@millrace/errors";
 import { Slab, type Tensor } from "@millrace/tensor";
 import { OnnxSession } from "@millrace/tensor/onnxruntime";
 import { layRows } from "./batch-rows.ts";
+import { lendBytes } from "./shared-bytes.ts";
 import { Turns } from "./turns.ts";
 import { type FromWorker, type PlacedTensor, packError, type ToWorker, type WorkerStart } from "./worker-messages.ts";
 
@@ -23,13 +24,16 @@ const serve = async ({ model, turns: memory, port, ...start }: WorkerStart): Pro
   let session: OnnxSession;
   turns.await(turn);
   try {
-    session = await OnnxSession.create(model, {
-      intraOpThreads: start.intraOpThreads,
-      ...(start.executionProviders === undefined ? {} : { executionProviders: start.executionProviders }),
-      ...(start.tuning === undefined ? {} : { tuning: start.tuning }),
-      ...(start.externalData === undefined ? {} : { externalData: start.externalData }),
-      ...(start.externalDataFolder === undefined ? {} : { externalDataFolder: start.externalDataFolder }),
-    });
+    const files = [...(start.externalData ?? [])];
+    session = await lendBytes([model, ...files.map(([, bytes]) => bytes)], ([own = model, ...weights]) =>
+      OnnxSession.create(own, {
+        intraOpThreads: start.intraOpThreads,
+        ...(start.executionProviders === undefined ? {} : { executionProviders: start.executionProviders }),
+        ...(start.tuning === undefined ? {} : { tuning: start.tuning }),
+        externalData: new Map(files.map(([path, bytes], index) => [path, weights[index] ?? bytes])),
+        ...(start.externalDataFolder === undefined ? {} : { externalDataFolder: start.externalDataFolder }),
+      }),
+    );
   } catch (error) {
     send({ kind: "refused", error: packError(asMillraceError(error)) });
     turns.handBack(true, 0);

@@ -8,6 +8,7 @@ import { ModelInstance } from "../execution/model-instance.ts";
 import { ModelLane } from "../execution/model-lane.ts";
 import { ModelStatistics } from "../execution/model-statistics.ts";
 import { ResponseCache } from "../execution/response-cache.ts";
+import { sharedBytes } from "../execution/shared-bytes.ts";
 import { checkGolden } from "./check-golden.ts";
 import { probeBatching } from "./probe-batching.ts";
 import type { ModelOrigin, PredictPolicy } from "./servable.ts";
@@ -71,14 +72,18 @@ const noMemory = () => {};
  * @throws MemoryBudgetError, ModelInvalidError, GoldenMismatchError, TensorInvalidError. Nothing is left running then.
  */
 export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): Promise<ServedVersion> => {
-  const { name, version, origin, model, golden, options } = load;
+  const { name, version, origin, golden, options } = load;
   const { shared } = options;
   const startedMs = performance.now();
   observer.onState(State.LOADING);
   const weightBytes = [...(load.externalData?.values() ?? [])].reduce((sum, { byteLength }) => sum + byteLength, 0);
-  const modelBytes = model.byteLength + weightBytes;
+  const modelBytes = load.model.byteLength + weightBytes;
   const memoryBytes = instancesBytes(modelBytes, options.instances);
   const release = shared?.memory.take(`Version ${version} of the model ${name}`, memoryBytes) ?? noMemory;
+  // Kept to start further instances from, and read by all of them.
+  const model = sharedBytes(load.model);
+  const externalData =
+    load.externalData && new Map([...load.externalData].map(([path, bytes]) => [path, sharedBytes(bytes)]));
   const limits = { maxRunTimeMs: options.maxRunTimeMs };
   const statistics = new ModelStatistics();
   const supervisor = new InstanceSupervisor({
@@ -88,7 +93,7 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
         intraOpThreads: options.intraOpThreads,
         executionProviders: options.executionProviders,
         tuning: options.tuning,
-        externalData: load.externalData,
+        externalData,
         externalDataFolder: load.externalDataFolder,
         // Read before each run: a deployment may change it without a load.
         get maxRunTimeMs() {
