@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
 import { gunzip, inflate } from "node:zlib";
 import { CallCancelledError } from "@millrace/grpc";
+import type { InFlightBytes } from "../execution/in-flight-bytes.ts";
 import { BodyInvalidError } from "./body-invalid-error.ts";
 import { BodyTooLargeError } from "./rest-error.ts";
 
@@ -14,9 +15,14 @@ const inflaters = new Map([
  * Reads the body of a request, and inflates it where it came compressed. A body that says that it is too large is refused
  * before any of it is read.
  * @param maxBytes holds for the body as it comes, and after it was inflated.
- * @throws BodyTooLargeError, BodyInvalidError, CallCancelledError where the caller went away.
+ * @param coming counts the bodies that are on their way: one that is announced is counted whole.
+ * @throws BodyTooLargeError, BodyInvalidError, TooManyBytesInFlightError, CallCancelledError where the caller went away.
  */
-export const readBody = async (request: IncomingMessage, maxBytes: number): Promise<Uint8Array> => {
+export const readBody = async (
+  request: IncomingMessage,
+  maxBytes: number,
+  coming: InFlightBytes,
+): Promise<Uint8Array> => {
   const encoding = request.headers["content-encoding"]?.trim().toLowerCase() ?? "identity";
   const inflateAll = inflaters.get(encoding);
   if (inflateAll === undefined && encoding !== "identity") {
@@ -24,7 +30,7 @@ export const readBody = async (request: IncomingMessage, maxBytes: number): Prom
   }
   const announced = Number(request.headers["content-length"] ?? 0);
   if (announced > maxBytes) throw new BodyTooLargeError(maxBytes, String(announced));
-  const body = await readAll(request, maxBytes);
+  const body = await readAll(request, announced, maxBytes, coming);
   if (inflateAll === undefined) return body;
   try {
     return await inflateAll(body, { maxOutputLength: maxBytes });
@@ -37,22 +43,48 @@ export const readBody = async (request: IncomingMessage, maxBytes: number): Prom
 };
 
 /** An iterator would destroy the connection where it stops early, and nothing could be answered. */
-const readAll = (request: IncomingMessage, maxBytes: number): Promise<Uint8Array> =>
+const readAll = (
+  request: IncomingMessage,
+  announced: number,
+  maxBytes: number,
+  coming: InFlightBytes,
+): Promise<Uint8Array> =>
   new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
+    let counted = 0;
+    const count = (bytes: number) => {
+      if (bytes <= counted) return;
+      coming.acquire(bytes - counted);
+      counted = bytes;
+    };
+    const end = (settle: () => void) => {
+      coming.release(counted);
+      counted = 0;
+      request.removeAllListeners("data");
+      request.pause();
+      settle();
+    };
+    try {
+      count(announced);
+    } catch (error) {
+      reject(error);
+      return;
+    }
     request.on("data", (chunk: Buffer) => {
       length += chunk.length;
-      if (length > maxBytes) {
-        request.removeAllListeners("data");
-        request.pause();
+      try {
+        if (length > maxBytes) throw new BodyTooLargeError(maxBytes, "more");
+        count(length);
+      } catch (error) {
         chunks.length = 0;
-        reject(new BodyTooLargeError(maxBytes, "more"));
+        end(() => reject(error));
         return;
       }
       chunks.push(chunk);
     });
-    request.on("end", () => resolve(chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks)));
-    request.on("error", () => reject(new CallCancelledError()));
-    request.on("close", () => reject(new CallCancelledError()));
+    request.on("end", () =>
+      end(() => resolve(chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks))),
+    );
+    for (const gone of ["error", "close"]) request.on(gone, () => end(() => reject(new CallCancelledError())));
   });

@@ -53,6 +53,7 @@ const listen = async (options: Partial<RestServerOptions> = {}): Promise<RestSer
     host: "127.0.0.1",
     port: 0,
     maxReceiveBytes: 2000,
+    maxInFlightBytes: 10_000,
     routes,
     onAnswered: () => {},
     onFailure: (error) => failures.push(error),
@@ -195,6 +196,27 @@ describe("a REST server that stops", () => {
     expect([text, response.headers.connection]).toEqual(["done", "close"]);
     await stopped;
   });
+});
+
+test("bodies that would be more than all may have are refused until those before are there", async () => {
+  const { address } = await listen({ maxInFlightBytes: 3000 });
+  const [host, port] = address.split(":");
+  const socket = connect(Number(port), host);
+  const received = text(socket);
+  const head = "POST /v2/length HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
+  socket.write(`${head}content-length: 2000\r\n\r\n`);
+  const post = () => ask(request, `http://${address}/v2/length`, { method: "POST" }, Buffer.alloc(1001));
+  let refused = await post();
+  // Until the first one is seen.
+  while (refused.status === 200) refused = await post();
+  expect(refused).toMatchObject({
+    status: 503,
+    text: expect.stringContaining("2000 bytes of requests were under way"),
+  });
+  expect(refused.response.headers["retry-after"]).toBe("1");
+  socket.write(Buffer.alloc(2000));
+  expect(await received).toMatch(/2000$/);
+  expect((await post()).status).toBe(200);
 });
 
 describe("a body that is too large", () => {

@@ -12,6 +12,7 @@ import {
   type ServerTls,
   UnauthenticatedError,
 } from "@millrace/grpc";
+import { InFlightBytes } from "../execution/in-flight-bytes.ts";
 import { readBody } from "./read-body.ts";
 import type { RestAnswer } from "./rest-answer.ts";
 import { RestCall } from "./rest-call.ts";
@@ -31,6 +32,8 @@ export interface RestServerOptions {
   readonly allowPlaintext?: boolean | undefined;
   /** Largest body in bytes, also after it was inflated. */
   readonly maxReceiveBytes: number;
+  /** Most bytes that all bodies on their way may have. */
+  readonly maxInFlightBytes: number;
   readonly routes: readonly RestRoute[];
   readonly onAnswered: RestObserver;
   /** Decides whether a trace that begins here is recorded; a caller's own decision goes first. None is, unless given. */
@@ -52,6 +55,8 @@ export class RestServer {
   readonly #server: Server;
   readonly #draining = new AbortController();
   readonly #stopWatching: () => void;
+  /** The bodies that are on their way. */
+  readonly #coming: InFlightBytes;
   /** The last response of each connection. */
   readonly #latest = new WeakMap<Socket, ServerResponse>();
   /** The connections, and how many requests of each are not answered. */
@@ -60,6 +65,7 @@ export class RestServer {
   private constructor(options: RestServerOptions, server: Server, stopWatching: () => void) {
     this.#options = options;
     this.#router = new RestRouter(options.routes);
+    this.#coming = new InFlightBytes(options.maxInFlightBytes);
     this.#server = server;
     this.#stopWatching = stopWatching;
     server.keepAliveTimeout = keepAliveMs;
@@ -147,7 +153,7 @@ export class RestServer {
         found.route.answer({
           call,
           part: (name) => found.parts.get(name) ?? "",
-          body: () => readBody(request, this.#options.maxReceiveBytes),
+          body: () => readBody(request, this.#options.maxReceiveBytes, this.#coming),
         }),
       );
     } catch (error) {

@@ -8,11 +8,11 @@ import { RestServer } from "./rest-server.ts";
 /** Serves the protocol's REST form beside gRPC, with the same host, TLS files, tokens and largest request. */
 export const serveRest = async (
   host: ServiceHost,
-  config: HostConfig & { readonly restPort: number | "off" },
+  config: HostConfig & { readonly restPort: number | "off"; readonly maxInFlightBytes: number },
   calls: OpenInferenceCalls,
   inference: TensorInference,
 ): Promise<void> => {
-  const { restPort: port, grpcHost, maxReceiveBytes } = config;
+  const { restPort: port, grpcHost, maxReceiveBytes, maxInFlightBytes } = config;
   if (port === "off") return;
   const { traces } = host;
   const observe = registerRestMetrics(host.metrics);
@@ -22,6 +22,7 @@ export const serveRest = async (
       host: grpcHost,
       port,
       maxReceiveBytes,
+      maxInFlightBytes,
       routes: restRoutes(calls, inference),
       sampleTrace: traces?.sample,
       onAnswered: (answered, seconds) => {
