@@ -10,7 +10,7 @@ import { file_inference_model_config, ModelConfigSchema } from "@millrace/contra
 import fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
 import { parseTextFormat } from "../src/repository/text-format/parse-text-format.ts";
-import { anyMessage, toTextFormat } from "../src/repository/text-format/text-format.fixture.ts";
+import { anyMessage, toTextFormat } from "./any-message.ts";
 
 /** Protobuf's library for Python, in a virtual environment beside the backing servers: made once, not checked in. */
 const release = "protobuf==6.33.1";

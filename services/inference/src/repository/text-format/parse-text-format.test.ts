@@ -3,8 +3,8 @@ import { StructSchema } from "@bufbuild/protobuf/wkt";
 import { DataType, ModelConfigSchema, ModelInstanceGroup_Kind } from "@millrace/contracts/inference/model_config";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { anyMessage, toTextFormat } from "../../../test/any-message.ts";
 import { parseTextFormat } from "./parse-text-format.ts";
-import { anyMessage, toTextFormat } from "./text-format.fixture.ts";
 import { TextFormatError } from "./text-format-error.ts";
 
 const seed = Number(process.env.MILLRACE_SEED ?? Date.now() % 2 ** 31);
