@@ -1,8 +1,10 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openModelStore } from "@millrace/model-package";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { scaleModel } from "./models.ts";
+import { scalePackage } from "./packages.ts";
 import { type RunningInference, startInference } from "./start-inference.ts";
 import { floatRequest, floats } from "./tensors.ts";
 
@@ -23,6 +25,11 @@ describe("a folder that is polled", () => {
     mkdirSync(join(models, name, version), { recursive: true });
     writeFileSync(file(name, version), scaleModel(factor));
   };
+  const push = async (factor: number) => {
+    const store = await openModelStore(`oci:${models}`);
+    await store.push("packed", scalePackage(factor), ["production"]);
+    await store.close();
+  };
   let service: RunningInference;
 
   beforeAll(async () => {
@@ -30,6 +37,13 @@ describe("a folder that is polled", () => {
     write("changing", "1", 1);
     writeFileSync(join(models, "changing", "config.pbtxt"), "version_policy { latest { num_versions: 2 } }");
     writeFileSync(join(models, "leaving.onnx"), scaleModel(1));
+    write("labelled", "1", 1);
+    writeFileSync(
+      join(models, "labelled", "config.pbtxt"),
+      'max_batch_size: 2 output { name: "y" data_type: TYPE_FP32 dims: 1 label_filename: "names.txt" }',
+    );
+    writeFileSync(join(models, "labelled", "names.txt"), "old\n");
+    await push(2);
     service = await startInference(["--models", models, "--model-control-mode", "poll", "--repository-poll-ms", "50"]);
   }, 60_000);
   afterAll(async () => {
@@ -83,6 +97,24 @@ describe("a folder that is polled", () => {
     writeFileSync(path, whole);
     await eventually(async () => (await answer(service, "copied")) === 5);
     expect(unseen).toBe(0);
+  }, 30_000);
+
+  test("is followed in the tags of its packages, and in its labels", async () => {
+    expect(await answer(service, "packed")).toBe(2);
+    await push(8);
+    await eventually(async () => (await answer(service, "packed")) === 8);
+    const name = async () => {
+      const classification = { parameterChoice: { case: "int64Param" as const, value: 1n } };
+      const outputs = [{ name: "y", parameters: { classification } }];
+      const response = await service.oip.modelInfer({ ...floatRequest("labelled", [1], [1, 1]), outputs });
+      return Buffer.from(response.rawOutputContents[0] ?? [])
+        .toString()
+        .split(":")
+        .at(-1);
+    };
+    expect(await name()).toBe("old");
+    writeFileSync(join(models, "labelled", "names.txt"), "new\n");
+    await eventually(async () => (await name()) === "new");
   }, 30_000);
 
   test("keeps what serves where the new file does not, and says why", async () => {

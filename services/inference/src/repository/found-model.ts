@@ -26,6 +26,8 @@ export interface OpenedModel {
   /** The folder that such files must not lie outside of. */
   readonly boundary: string;
   readonly versions: readonly FoundVersion[];
+  /** Equal for as long as the files beside the versions are the same: labels, samples. */
+  readonly fingerprint: string;
 }
 
 export interface FoundVersion {

@@ -217,7 +217,7 @@ export class ModelRepository {
     const drained: Promise<void>[] = [];
     let failure: MillraceError | undefined;
     for (const version of wanted) {
-      const key = JSON.stringify([version.fingerprint, version.reference, keyOf(opened.config)]);
+      const key = JSON.stringify([version.fingerprint, version.reference, opened.fingerprint, keyOf(opened.config)]);
       if (!anew && keys.get(version.version) === key) continue;
       const record = this.#roster.begin(name, version.version, version.reference);
       try {

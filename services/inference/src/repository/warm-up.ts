@@ -77,7 +77,7 @@ const sampleTensors = async (
     const wrong =
       shape.length !== spec.shape.length ||
       shape.some((size, axis) => size < 0 || ![-1, size].includes(spec.shape[axis] ?? -2));
-    if (wrong || elementCount(shape) > 2 ** 28) {
+    if (wrong || elementCount(shape) > 2 ** 26) {
       const expected = `sizes that fit [${spec.shape.slice(batch.length).join(", ")}]`;
       violations.push({ field: `${own}.dims`, expected, got: `[${given.dims.join(", ")}]` });
       continue;

@@ -30,6 +30,7 @@ export const mlflowFolder = async (source: string, path: string): Promise<FoundM
         config,
         folder: path,
         boundary: path,
+        fingerprint: "",
         versions: [
           {
             version: "1",

@@ -24,6 +24,7 @@ export const ociLayout = async (source: string, path: string): Promise<FoundMode
       config,
       folder: undefined,
       boundary: folder,
+      fingerprint: "",
       versions: await withStore(dirname(folder), (store) => versionsOf(store, dirname(folder), name)),
     }),
   };

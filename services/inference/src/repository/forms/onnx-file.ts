@@ -18,6 +18,7 @@ export const onnxFile = async (source: string, path: string): Promise<FoundModel
       config,
       folder: undefined,
       boundary: dirname(path),
+      fingerprint: "",
       versions: [
         {
           version: "1",

@@ -17,6 +17,7 @@ export const requestFiles = (name: string, files: ReadonlyMap<string, Uint8Array
       config,
       folder: undefined,
       boundary: "",
+      fingerprint: "",
       versions: versions.map((path) => {
         const version = path.slice(0, path.indexOf("/"));
         return {

@@ -27,12 +27,15 @@ export const tritonFolder = async (source: string, path: string): Promise<FoundM
     open: async (override) => {
       const config = override ?? (await readConfig(path));
       const filename = config?.defaultModelFilename || "model.onnx";
-      const versions = (await files.readdir(path)).filter(isVersion);
+      const entries = (await files.readdir(path)).sort();
+      const versions = entries.filter(isVersion);
+      const others = entries.filter((entry) => !isVersion(entry));
       const ensemble = config !== undefined && isEnsemble(config);
       return {
         config,
         folder: path,
         boundary: source,
+        fingerprint: (await Promise.all(others.map((entry) => fingerprint(join(path, entry))))).join("\n"),
         versions: await Promise.all(
           versions.map(async (version): Promise<FoundVersion> => {
             const file = join(path, version, filename);
