@@ -96,6 +96,17 @@ describe("events that are offered", () => {
     expect(outcomes).toEqual({ STOPPED: 7 });
   });
 
+  test("are dropped and counted where their body cannot be made, and hold up none behind them", async () => {
+    const log = open();
+    const broken = () => {
+      throw new RangeError("It is no text.");
+    };
+    log.offer({ ...event("a"), body: broken });
+    log.offer(event("b"));
+    await log.close();
+    expect([ids(), outcomes]).toEqual([["b"], { NOT_ENCODED: 1, SENT: 1 }]);
+  });
+
   test("fail where nobody listens", async () => {
     const log = open();
     await receiver.close();

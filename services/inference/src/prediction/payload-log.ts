@@ -11,7 +11,7 @@ export interface PayloadEvent {
 }
 
 /** What became of an event. REFUSED: its receiver does not want it. FAILED: it was tried as often as it may be. */
-export type PayloadOutcome = "SENT" | "BUFFER_FULL" | "REFUSED" | "FAILED" | "STOPPED";
+export type PayloadOutcome = "SENT" | "BUFFER_FULL" | "REFUSED" | "FAILED" | "NOT_ENCODED" | "STOPPED";
 
 /** What the log tells of itself. */
 export interface PayloadLogObserver {
@@ -131,8 +131,14 @@ export class PayloadLog {
   }
 
   async #send({ url, headers, body }: PayloadEvent): Promise<void> {
-    const bytes = body();
     let why: unknown;
+    let bytes: Uint8Array;
+    try {
+      bytes = body();
+    } catch (error) {
+      this.#observer.onEvents("NOT_ENCODED", 1, error);
+      return;
+    }
     for (let tries = 1; tries <= mostTries; tries++) {
       if (tries > 1) {
         this.#observer.onRetry();

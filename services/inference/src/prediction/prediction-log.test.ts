@@ -112,6 +112,22 @@ describe("predictions that are offered", () => {
     expect(counts).toEqual({ logged: 1, dropped: { TOO_LARGE: 1 }, failed: 0 });
   });
 
+  test("are dropped and counted where they cannot be encoded, and hold up none behind them", async () => {
+    await events.ensureTopic("predictions", 1);
+    const log = open();
+    const broken = () => {
+      throw new RangeError("It is no text.");
+    };
+    log.offer({ ...predictions(2), records: broken });
+    log.offer(predictions(1, "sound"));
+    await expect(log.append({ ...predictions(1), records: broken })).rejects.toThrow("It is no text.");
+    await log.close();
+    expect(await keys()).toEqual(["sound0"]);
+    expect(counts.dropped).toEqual({ NOT_ENCODED: 3 });
+    log.offer(predictions(1, "late"));
+    expect(counts.dropped).toEqual({ NOT_ENCODED: 3, STOPPED: 1 });
+  });
+
   test("wait for a log that does not take them, and are written once when it does", async () => {
     const log = open("late");
     log.offer(predictions(2));

@@ -2,7 +2,7 @@ import type { EventLog, NewRecord } from "@millrace/event-log";
 import type { LoggableRows } from "./loggable-rows.ts";
 
 /** Why a prediction was not logged. */
-export type DropReason = "BUFFER_FULL" | "TOO_LARGE" | "STOPPED";
+export type DropReason = "BUFFER_FULL" | "TOO_LARGE" | "NOT_ENCODED" | "STOPPED";
 
 /** What the log tells of itself. */
 export interface PredictionLogObserver {
@@ -80,7 +80,11 @@ export class PredictionLog {
   /** Logs soon. */
   offer(rows: LoggableRows): void {
     if (rows.count === 0) return;
-    const fits = this.#bufferedBytes + rows.bytes <= this.#options.maxBufferedBytes && !this.#stopped;
+    if (this.#stopped) {
+      this.#observer.onDropped(rows.count, "STOPPED");
+      return;
+    }
+    const fits = this.#bufferedBytes + rows.bytes <= this.#options.maxBufferedBytes;
     const room = fits ? Math.max(0, this.#options.maxBuffered - this.#buffered) : 0;
     const count = Math.min(rows.count, room);
     if (count < rows.count) this.#observer.onDropped(rows.count - count, "BUFFER_FULL");
@@ -163,7 +167,7 @@ export class PredictionLog {
     while (batch.length < maxAppend && taken < this.#waiting.length) {
       const from = this.#waiting[taken] as Waiting;
       const to = Math.min(from.count, from.next + Math.min(encodedAtOnce - inTurn, maxAppend - batch.length));
-      const records = from.rows.records(from.next, to);
+      const records = this.#recordsOf(from, to);
       inTurn += to - from.next;
       from.next = to;
       if (from.next === from.count) taken++;
@@ -177,6 +181,18 @@ export class PredictionLog {
     }
     this.#waiting.splice(0, taken);
     return batch;
+  }
+
+  /** The records of rows up to a place; none where they cannot be encoded, such as a text that is none. */
+  #recordsOf(from: Waiting, to: number): NewRecord[] {
+    try {
+      return from.rows.records(from.next, to);
+    } catch (error) {
+      this.#observer.onFailed(error);
+      this.#observer.onDropped(to - from.next, "NOT_ENCODED");
+      for (let row = from.next; row < to; row++) this.#done(from, error);
+      return [];
+    }
   }
 
   #tooLarge(from: Waiting): void {
