@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { type Random, randomOf } from "./fuzz/random.ts";
 import { RawGrpc } from "./fuzz/raw-grpc.ts";
 import { someRestCase } from "./fuzz/rest-cases.ts";
 import { identityModel } from "./models.ts";
+import { residentBytes } from "./resident-bytes.ts";
 import { restAsk } from "./rest-ask.ts";
 import { type RunningInference, startInference } from "./start-inference.ts";
 import { floatRequest, floats } from "./tensors.ts";
@@ -37,10 +38,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const residentMebibytes = (): number => {
-  const pid = service.log.find(({ pid }) => typeof pid === "number")?.pid;
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
-};
+const mebibyte = 1024 * 1024;
 
 /**
  * Runs cases, some at once, each by a seed of its own.
@@ -66,9 +64,9 @@ const holds = async (count: number, run: (random: Random) => Promise<void>): Pro
   // The first ones grow what is kept on purpose: buffers of workers, compiled code.
   const warmUp = Math.ceil(count / 4);
   await runCases(warmUp, seed, run);
-  const before = residentMebibytes();
+  const before = residentBytes(service);
   await runCases(count - warmUp, seed + warmUp, run);
-  expect(residentMebibytes() - before).toBeLessThan(100);
+  expect(residentBytes(service) - before).toBeLessThan(100 * mebibyte);
   expect(service.log.filter(({ level }) => Number(level) >= 50)).toEqual([]);
   expect(floats(await service.oip.modelInfer(floatRequest("identity-FP32", [1, 2], [1, 2])))).toEqual([1, 2]);
 };

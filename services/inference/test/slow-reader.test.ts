@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openWidthModel } from "./models.ts";
+import { residentBytes } from "./resident-bytes.ts";
 import { type RunningInference, startInference } from "./start-inference.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-slow-reader-"));
@@ -20,12 +21,6 @@ afterAll(async () => {
 });
 
 const mebibyte = 1024 * 1024;
-
-/** The memory that the service's process holds, in bytes. */
-const residentBytes = (): number => {
-  const pid = service.log.find(({ pid }) => typeof pid === "number")?.pid;
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
-};
 
 const request = (id: number, width: number) => ({
   modelName: "wide",
@@ -45,7 +40,7 @@ describe("a caller that sends and does not read", () => {
       async function* requests() {
         while (sent < count) yield request(sent++, width);
       }
-      const before = residentBytes();
+      const before = residentBytes(service);
       const answers = service.oip.modelStreamInfer(requests())[Symbol.asyncIterator]();
       // Until the service takes no more of it.
       for (let last = -1; last !== sent; ) {
@@ -53,7 +48,7 @@ describe("a caller that sends and does not read", () => {
         await sleep(700);
       }
       expect(sent).toBeLessThan(count);
-      expect(residentBytes() - before).toBeLessThan(200 * mebibyte);
+      expect(residentBytes(service) - before).toBeLessThan(200 * mebibyte);
 
       let read = 0;
       for (let step = await answers.next(); step.done !== true; step = await answers.next()) {
