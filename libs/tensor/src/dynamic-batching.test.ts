@@ -85,6 +85,41 @@ describe("with a delay", () => {
   });
 });
 
+describe("where the time of runs is known", () => {
+  const withRunTime = (msPerRow: number | undefined) => {
+    const queue = new DynamicBatching<Request>(
+      { maxBatchSize: 16, maxQueueDelayMs: 0, maxQueueSize: 100 },
+      () => 1000,
+      (rows) => (msPerRow === undefined ? undefined : rows * msPerRow),
+    );
+    const offer = (id: number, expiresAtMs?: number) => queue.offer({ id, rows: 1, group: "a", expiresAtMs });
+    const taken = () => {
+      const { batch } = queue.take();
+      return batch && { ids: batch.requests.map(({ id }) => id), closed: batch.closed };
+    };
+    return { offer, taken };
+  };
+
+  test("a batch is no longer than those in it wait", () => {
+    const { offer, taken } = withRunTime(10);
+    for (const [id, expiresAtMs] of [1025, 1100, 1100, undefined].entries()) offer(id, expiresAtMs);
+    expect(taken()).toEqual({ ids: [0, 1], closed: "DEADLINE_NEAR" });
+    expect(taken()).toEqual({ ids: [2, 3], closed: "QUEUE_EMPTY" });
+  });
+
+  test("a request that will be late in any batch shortens none", () => {
+    const { offer, taken } = withRunTime(10);
+    for (const [id, expiresAtMs] of [1005, 1100, 1100].entries()) offer(id, expiresAtMs);
+    expect(taken()).toEqual({ ids: [0, 1, 2], closed: "QUEUE_EMPTY" });
+  });
+
+  test("nothing is shortened before it is", () => {
+    const { offer, taken } = withRunTime(undefined);
+    for (const [id, expiresAtMs] of [1005, 1006].entries()) offer(id, expiresAtMs);
+    expect(taken()).toEqual({ ids: [0, 1], closed: "QUEUE_EMPTY" });
+  });
+});
+
 describe("preferred sizes", () => {
   test("end the wait, and the largest that is there is taken", () => {
     const { queue, offer, taken } = queueWith({ maxBatchSize: 16, maxQueueDelayMs: 5, preferredBatchSizes: [2, 4, 8] });

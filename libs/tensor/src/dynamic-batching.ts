@@ -7,6 +7,8 @@ export type CloseReason =
   | "FULL"
   /** The next request of its shape would make it larger than a batch may be. */
   | "NEXT_TOO_LARGE"
+  /** With another request it would run longer than the callers of those in it wait. */
+  | "DEADLINE_NEAR"
   /** Nothing else of its shape waits, and none may be waited for. */
   | "QUEUE_EMPTY"
   /** Its rows are a preferred number. */
@@ -70,6 +72,7 @@ export class DynamicBatching<T extends Queued> {
   readonly #options: BatchingOptions;
   readonly #preferred: readonly number[];
   readonly #nowMs: () => number;
+  readonly #runMs: ((rows: number) => number | undefined) | undefined;
   readonly #groups = new Map<string, QueueGroup<T>>();
   /** By level: requests and rows that wait. */
   readonly #requests: number[];
@@ -82,8 +85,13 @@ export class DynamicBatching<T extends Queued> {
   #nextExpiryMs = Infinity;
   #nextTimeoutMs = Infinity;
 
-  /** @param nowMs the clock, in ms; any origin, never going back. */
-  constructor(options: BatchingOptions, nowMs: () => number) {
+  /**
+   * @param nowMs the clock, in ms; any origin, never going back.
+   * @param runMs how long a run of so many rows takes, as far as it is known, in ms: batches are kept short enough for the
+   *   deadlines of those in them.
+   */
+  constructor(options: BatchingOptions, nowMs: () => number, runMs?: (rows: number) => number | undefined) {
+    this.#runMs = runMs;
     const levels = Math.max(1, options.priorityLevels ?? 0);
     this.#options = options;
     this.#preferred = options.preferredBatchSizes ?? [];
@@ -143,14 +151,13 @@ export class DynamicBatching<T extends Queued> {
       group = new QueueGroup(this.#requests.length);
       this.#groups.set(entry.group, group);
     }
-    group.push({ entry, rows: entry.rows, level, offeredAtMs, order: this.#order++, timesOutAtMs });
+    const expiresAtMs = entry.expiresAtMs ?? Infinity;
+    group.push({ entry, rows: entry.rows, level, offeredAtMs, order: this.#order++, expiresAtMs, timesOutAtMs });
     this.#requests[level] = ofLevel + 1;
     this.#rows[level] = (this.#rows[level] ?? 0) + rows;
     this.#waitingRows += rows;
     this.#waiting++;
-    if (entry.expiresAtMs !== undefined && entry.expiresAtMs < this.#nextExpiryMs) {
-      this.#nextExpiryMs = entry.expiresAtMs;
-    }
+    if (expiresAtMs < this.#nextExpiryMs) this.#nextExpiryMs = expiresAtMs;
     if (timesOutAtMs < this.#nextTimeoutMs) this.#nextTimeoutMs = timesOutAtMs;
   }
 
@@ -197,7 +204,7 @@ export class DynamicBatching<T extends Queued> {
   /** How a group's next batch is closed now, or when it will be at the latest. */
   #close(group: QueueGroup<T>, nowMs: number): { reason: CloseReason; rows: number; count: number } | number {
     const { maxBatchSize, maxQueueDelayMs } = this.#options;
-    const prospect = group.prospect(maxBatchSize, this.#preferred);
+    const prospect = group.prospect(maxBatchSize, this.#preferred, this.#endsAtMs(nowMs));
     const { count, rows, complete } = prospect;
     if (complete !== undefined) return { reason: maxBatchSize === 1 ? "UNBATCHED" : complete, rows, count };
     if (this.#draining) return { reason: "DRAINING", rows, count };
@@ -205,6 +212,14 @@ export class DynamicBatching<T extends Queued> {
     const dueAtMs = group.oldestAtMs + maxQueueDelayMs;
     if (dueAtMs <= nowMs) return { reason: "DELAY_ELAPSED", rows, count };
     return this.#preferredClose(prospect) ?? dueAtMs;
+  }
+
+  /** Only where the largest batch might end after a deadline that waits: else deadlines need no look. */
+  #endsAtMs(nowMs: number): ((rows: number) => number) | undefined {
+    if (this.#nextExpiryMs === Infinity) return undefined;
+    const longestMs = this.#runMs?.(Math.min(this.#options.maxBatchSize, this.#waitingRows));
+    if (longestMs === undefined || nowMs + longestMs <= this.#nextExpiryMs) return undefined;
+    return (rows) => nowMs + (this.#runMs?.(rows) ?? 0);
   }
 
   /**
@@ -234,8 +249,7 @@ export class DynamicBatching<T extends Queued> {
     this.#nextTimeoutMs = Infinity;
     for (const [name, group] of this.#groups) {
       group.sort((waiting, isLate) => {
-        const { entry, level, timesOutAtMs } = waiting;
-        const expiresAtMs = entry.expiresAtMs ?? Infinity;
+        const { entry, level, expiresAtMs, timesOutAtMs } = waiting;
         if (expiresAtMs <= nowMs) {
           this.#forget(waiting);
           expired.push(entry);

@@ -7,6 +7,8 @@ export interface Waiting<T> {
   readonly offeredAtMs: number;
   /** Of its arrival. */
   readonly order: number;
+  /** When its caller stops waiting, in ms of the clock; Infinity: never. */
+  readonly expiresAtMs: number;
   /** When it has waited too long, in ms of the clock; Infinity: never. */
   readonly timesOutAtMs: number;
 }
@@ -17,7 +19,7 @@ export interface Prospect {
   readonly count: number;
   readonly rows: number;
   /** Why the batch cannot grow, where it cannot. */
-  readonly complete: "FULL" | "NEXT_TOO_LARGE" | undefined;
+  readonly complete: "FULL" | "NEXT_TOO_LARGE" | "DEADLINE_NEAR" | undefined;
   /** The longest run of requests from the front whose rows are a preferred number; 0 where there is none. */
   readonly preferredCount: number;
   readonly preferredRows: number;
@@ -85,7 +87,12 @@ export class QueueGroup<T> {
     return oldest;
   }
 
-  prospect(maxBatchSize: number, preferred: readonly number[]): Prospect {
+  /**
+   * @param endsAtMs when a run of so many rows that starts now would end, in ms of the clock: the batch does not grow
+   *   beyond what lets those in it be answered in time. Without it deadlines do not count.
+   */
+  prospect(maxBatchSize: number, preferred: readonly number[], endsAtMs?: (rows: number) => number): Prospect {
+    let earliestMs = Infinity;
     let count = 0;
     let rows = 0;
     let preferredCount = 0;
@@ -94,6 +101,14 @@ export class QueueGroup<T> {
       for (const waiting of list) {
         if (count > 0 && rows + waiting.rows > maxBatchSize) {
           return { count, rows, complete: "NEXT_TOO_LARGE", preferredCount, preferredRows };
+        }
+        if (endsAtMs !== undefined) {
+          const endMs = endsAtMs(rows + waiting.rows);
+          if (count > 0 && endMs > earliestMs) {
+            return { count, rows, complete: "DEADLINE_NEAR", preferredCount, preferredRows };
+          }
+          // Nobody waits for company less because of one that will be late anyway.
+          if (waiting.expiresAtMs >= endMs && waiting.expiresAtMs < earliestMs) earliestMs = waiting.expiresAtMs;
         }
         rows += waiting.rows;
         count++;

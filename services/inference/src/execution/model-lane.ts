@@ -62,7 +62,7 @@ export interface LaneParts {
 }
 
 /** A prediction may be wrong by so much, and the request is still answered in time. */
-const predictionMargin = 1.2;
+const predictionMargin = 1.25;
 
 /** An instance and the memory that it shares with this thread. */
 interface Slot {
@@ -73,6 +73,8 @@ interface Slot {
   /** Rows of the batch at hand, and since when it runs. */
   rows: number;
   sinceMs: number;
+  /** Whether more waited when it began: then the next one begins as soon as this one ends. */
+  hasBacklog: boolean;
 }
 
 /**
@@ -106,12 +108,16 @@ export class ModelLane {
     this.#queue = new DynamicBatching<Request>(
       options.batched ? options : { ...options, maxBatchSize: 1, maxQueueDelayMs: 0 },
       () => performance.now(),
+      (rows) => {
+        const runMs = this.#estimate.runMs(rows, performance.now());
+        return runMs === undefined ? undefined : runMs * predictionMargin;
+      },
     );
   }
 
   /** Adds an instance that is free to run. */
   add(instance: ModelInstance): void {
-    this.#slots.push({ instance, slab: new Slab(), busy: false, rows: 0, sinceMs: 0 });
+    this.#slots.push({ instance, slab: new Slab(), busy: false, rows: 0, sinceMs: 0, hasBacklog: false });
     this.pump();
   }
 
@@ -287,9 +293,12 @@ export class ModelLane {
       }
       if (batch === undefined) break;
       this.#running++;
+      const nowMs = performance.now();
+      if (slot.hasBacklog) this.#estimate.worked(slot.rows, nowMs - slot.sinceMs, nowMs);
       slot.busy = true;
       slot.rows = batch.rows;
-      slot.sinceMs = performance.now();
+      slot.sinceMs = nowMs;
+      slot.hasBacklog = this.#queue.waiting > 0;
       void this.#runBatch(slot, batch).finally(() => {
         this.#running--;
         slot.busy = false;

@@ -33,3 +33,21 @@ test("a slow phase is forgotten with time, and with the runs after it", () => {
   for (let run = 0; run < 20; run++) estimate.ran(1, 1, 0);
   expect(estimate.runMs(1, 0)).toBeLessThan(5);
 });
+
+test("what was measured long before the latest runs does not count beside them", () => {
+  const estimate = new RunTimeEstimate();
+  estimate.ran(1, 1, 0);
+  estimate.ran(8, 80, 10_000);
+  expect(estimate.runMs(8, 10_000)).toBe(80);
+  expect(estimate.runMs(16, 10_000)).toBe(160);
+});
+
+test("under a backlog the time of a row is what it really was, as long as that is fresh", () => {
+  const estimate = new RunTimeEstimate();
+  estimate.ran(8, 8, 0);
+  for (let batch = 0; batch < 10; batch++) estimate.worked(2, 6, 0);
+  expect(estimate.workMs(8, 8, 1, 0)).toBeCloseTo(24);
+  expect(estimate.workMs(8, 8, 2, 0)).toBeCloseTo(12);
+  estimate.ran(8, 8, 10_000);
+  expect(estimate.workMs(8, 8, 1, 10_000)).toBe(8);
+});

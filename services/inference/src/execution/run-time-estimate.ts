@@ -1,7 +1,10 @@
-/** After this time without a measurement an estimate is worth half: a slow phase is forgotten. */
+/** After this time without any run an estimate is worth half: a slow phase is forgotten. */
 const halfLifeMs = 2000;
+/** What was measured so much earlier than the latest run tells nothing beside it. */
+const freshMs = 2000;
 /** What one measurement counts against those before it. */
 const weight = 1 / 4;
+const backlogWeight = 1 / 16;
 
 interface Measured {
   /** The mean number of rows of the runs that were measured. */
@@ -17,11 +20,17 @@ interface Measured {
 export class RunTimeEstimate {
   /** By the number of binary digits of the rows. */
   readonly #measured: (Measured | undefined)[] = [];
+  #latestMs = 0;
+  /** Time and rows of late, each batch from its start to the start of the next, while there always was a next. */
+  #backlogMs = 0;
+  #backlogRows = 0;
+  #backlogAtMs = 0;
 
   /** Records a run. Times in ms of one clock. */
   ran(rows: number, ms: number, nowMs: number): void {
     const size = sizeOf(rows);
     const measured = this.#measured[size];
+    this.#latestMs = nowMs;
     if (measured === undefined) {
       this.#measured[size] = { rows: Math.max(1, rows), ms, atMs: nowMs };
       return;
@@ -31,37 +40,52 @@ export class RunTimeEstimate {
     measured.atMs = nowMs;
   }
 
+  /**
+   * Records what an instance got done under a backlog: a batch of so many rows, and the time until its next one began. It
+   * has in it what runs by themselves do not: how large batches really are, and the time between them.
+   */
+  worked(rows: number, ms: number, nowMs: number): void {
+    if (nowMs - this.#backlogAtMs > freshMs) {
+      this.#backlogMs = 0;
+      this.#backlogRows = 0;
+    }
+    this.#backlogMs = this.#backlogMs * (1 - backlogWeight) + ms;
+    this.#backlogRows = this.#backlogRows * (1 - backlogWeight) + Math.max(1, rows);
+    this.#backlogAtMs = nowMs;
+  }
+
   /** The time of one run, in ms; undefined where nothing was measured. */
   runMs(rows: number, nowMs: number): number | undefined {
     const size = sizeOf(rows);
-    let least: number | undefined;
+    const idleMs = nowMs - this.#latestMs;
+    const worth = idleMs < halfLifeMs / 8 ? 1 : 2 ** (-idleMs / halfLifeMs);
+    let least = Infinity;
     for (let smaller = 0; smaller <= size; smaller++) {
-      const measured = this.#measured[smaller];
-      if (measured === undefined) continue;
-      const scaled = decayedMs(measured, nowMs) * Math.max(1, rows / measured.rows);
-      least = Math.min(least ?? Infinity, scaled);
+      const measured = this.#fresh(smaller);
+      if (measured !== undefined) least = Math.min(least, measured.ms * Math.max(1, rows / measured.rows));
     }
-    if (least !== undefined) return least;
-    for (let larger = size + 1; larger < this.#measured.length; larger++) {
-      const measured = this.#measured[larger];
-      if (measured !== undefined) return (decayedMs(measured, nowMs) * rows) / measured.rows;
+    for (let larger = size + 1; least === Infinity && larger < this.#measured.length; larger++) {
+      const measured = this.#fresh(larger);
+      if (measured !== undefined) least = (measured.ms * rows) / measured.rows;
     }
-    return undefined;
+    return least === Infinity ? undefined : least * worth;
+  }
+
+  #fresh(size: number): Measured | undefined {
+    const measured = this.#measured[size];
+    return measured === undefined || this.#latestMs - measured.atMs > freshMs ? undefined : measured;
   }
 
   /** The time until the last of so many rows is answered by so many instances that take full batches, in ms. */
   workMs(rows: number, maxBatchSize: number, instances: number, nowMs: number): number | undefined {
     const batches = Math.max(1, Math.ceil(rows / maxBatchSize));
     const lastMs = this.runMs(Math.max(1, rows - (batches - 1) * maxBatchSize), nowMs);
-    if (lastMs === undefined || batches === 1) return lastMs;
+    if (lastMs === undefined) return undefined;
     const fullMs = this.runMs(maxBatchSize, nowMs) ?? lastMs;
-    return ((batches - 1) * fullMs) / Math.max(1, instances) + lastMs;
+    const byRunsMs = ((batches - 1) * fullMs) / Math.max(1, instances) + lastMs;
+    if (this.#backlogRows === 0 || nowMs - this.#backlogAtMs > freshMs) return byRunsMs;
+    return Math.max(byRunsMs, (rows * this.#backlogMs) / this.#backlogRows / Math.max(1, instances));
   }
 }
 
 const sizeOf = (rows: number): number => 32 - Math.clz32(Math.max(1, rows) - 1);
-
-const decayedMs = ({ ms, atMs }: Measured, nowMs: number): number => {
-  const age = nowMs - atMs;
-  return age < halfLifeMs / 8 ? ms : ms * 2 ** (-age / halfLifeMs);
-};
