@@ -219,6 +219,26 @@ describe("while feature-serving is away", () => {
     await expect(predict(["ATL"])).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "FEATURES_UNAVAILABLE" });
   }, 30_000);
 
+  test("a restart serves where the features may be done without, and checks them when they are there again", async () => {
+    const port = Number(features.address.split(":")[1]);
+    const statusOf = async () => (await deployed.service.deployments.getStatus({})).deployments[0]?.versions[0];
+    await govern("{onUnavailable: IMPUTE}");
+    await deployed.killAndRestart();
+    await deployed.awaitState(reference, State.READY);
+    expect(scoresOf(await predict(["ATL"]))).toEqual([0]);
+    expect(await statusOf()).toMatchObject({
+      reason: "FEATURES_UNAVAILABLE",
+      message: expect.stringMatching(/not checked yet/),
+    });
+    features = await startFeatureServer(port);
+    features.types.delay = ValueType.STRING;
+    await expect.poll(statusOf, { timeout: 10_000 }).toMatchObject({ state: State.FAILED, reason: "SCHEMA_MISMATCH" });
+    await expect(predict(["ATL"])).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "MODEL_NOT_READY" });
+    features.types.delay = ValueType.DOUBLE;
+    await expect.poll(statusOf, { timeout: 15_000 }).toMatchObject({ state: State.READY, reason: "", message: "" });
+    await features.close();
+  }, 60_000);
+
   test("a column of the request that the model reads is still asked for", async () => {
     await govern("{onUnavailable: IMPUTE}");
     await expect(predict(["ATL"], { request: [] })).rejects.toMatchObject({

@@ -92,6 +92,13 @@ export class ModelDeployment {
           this.#observer.onFailed(this.#model, failed.plan.version, error);
           this.#settle();
         },
+        onMisfit: (misfit, error) => {
+          const { version } = misfit.plan;
+          if (this.#serving.get(version) === misfit) this.#serving.delete(version);
+          this.#observer.onFailed(this.#model, version, error);
+          this.#follow(this.#roster.fail(this.#model, misfit.record, error));
+          this.#settle();
+        },
       },
       after,
     );
@@ -117,6 +124,7 @@ export class ModelDeployment {
       this.#follow(this.#roster.serve(this.#model, load.record, served));
       this.#serving.set(version, load);
       this.#observer.onServes(this.#model, version, served.origin.digest, text);
+      this.#follow(load.watchFeatures());
     }
     this.#settle();
   }

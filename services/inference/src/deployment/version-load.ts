@@ -1,10 +1,12 @@
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import { MillraceError, Reason } from "@millrace/errors";
+import type { ModelPackageReader } from "@millrace/model-package";
+import { FeaturesUnavailableError } from "../prediction/predict-errors.ts";
 import { loadVersion } from "../serving/load-version.ts";
 import type { ModelRoster, VersionRecord } from "../serving/model-roster.ts";
 import type { PredictPolicy } from "../serving/servable.ts";
 import type { ServedVersion } from "../serving/served-version.ts";
-import { checkedPackage, type PackageSources } from "./check-package.ts";
+import { checkedPackage, checkFeatures, type PackageSources } from "./check-package.ts";
 import type { VersionPlan } from "./deployment-options.ts";
 
 /** What a load tells its deployment. */
@@ -13,6 +15,8 @@ export interface VersionLoadObserver {
   onLoaded(load: VersionLoad, served: ServedVersion, text: string): void;
   /** It failed, for another reason than the time before. */
   onFailed(load: VersionLoad, error: MillraceError): void;
+  /** It serves, and its features turn out not to be there: it must be taken out of service. It is then tried again. */
+  onMisfit(load: VersionLoad, error: MillraceError): void;
 }
 
 const firstRetryMs = 1000;
@@ -37,6 +41,8 @@ export class VersionLoad {
   readonly #observer: VersionLoadObserver;
   readonly #model: string;
   readonly #abort = new AbortController();
+  readonly #watch = new AbortController();
+  #unchecked: ModelPackageReader | undefined;
 
   /** @param after what must be over before it begins: an earlier load of the same version. */
   constructor(
@@ -60,12 +66,42 @@ export class VersionLoad {
 
   /** Ends it, where it is not ready: a newer declaration has no use for it. */
   supersede(): void {
+    this.#watch.abort();
     if (this.outcome === "ready") return;
     this.#abort.abort();
     if (this.record.state === State.UNLOADED) return;
     const { state, message } = this.record;
     const error = state === State.FAILED ? new MillraceError("ABORTED", Reason.CONFLICT, message) : supersededError();
     this.#roster.update(this.record, State.UNLOADED, error);
+  }
+
+  /**
+   * Checks the features of a version that serves unchecked as soon as feature-serving answers, and resolves then, or at
+   * once where they are checked. Called when it serves.
+   */
+  async watchFeatures(): Promise<void> {
+    const reader = this.#unchecked;
+    const { signal } = this.#watch;
+    if (reader === undefined || signal.aborted) return;
+    this.#unchecked = undefined;
+    const away = "Its features are not checked yet, since feature-serving does not answer.";
+    this.#roster.update(this.record, State.READY, new FeaturesUnavailableError(away, firstRetryMs, undefined));
+    while (this.outcome === "ready") {
+      await sleep(firstRetryMs, signal);
+      if (signal.aborted) return;
+      try {
+        await checkFeatures(reader, this.#sources.features, signal);
+        this.#roster.update(this.record, State.READY);
+        return;
+      } catch (cause) {
+        const error = asMillraceError(cause);
+        if (error.code === "UNAVAILABLE" || signal.aborted) continue;
+        this.outcome = "failed";
+        this.#observer.onMisfit(this, error);
+        await this.#run();
+        return;
+      }
+    }
   }
 
   async #run(): Promise<void> {
@@ -93,7 +129,13 @@ export class VersionLoad {
 
   async #load(signal: AbortSignal): Promise<void> {
     const { version, reference, options } = this.plan;
-    const { reader, signedBy } = await checkedPackage(this.#sources, this.plan, signal);
+    const terms = this.#terms();
+    const { reader, signedBy, unchecked } = await checkedPackage(
+      this.#sources,
+      this.plan,
+      terms.policy.features,
+      signal,
+    );
     this.record.digest = reader.digest;
     this.record.signedBy = signedBy;
     let joining = "";
@@ -106,7 +148,7 @@ export class VersionLoad {
         externalData: await reader.externalData(signal),
         golden: await reader.golden(signal),
         options,
-        ...this.#terms(),
+        ...terms,
       },
       {
         onState: (state) => {
@@ -122,6 +164,7 @@ export class VersionLoad {
       return;
     }
     this.outcome = "ready";
+    this.#unchecked = unchecked ? reader : undefined;
     this.#observer.onLoaded(this, served, joining);
   }
 }

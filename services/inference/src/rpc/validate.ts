@@ -7,6 +7,7 @@ import { type DeploymentPlan, planDeployments, type VersionPlan } from "../deplo
 import { misfitOverrides } from "../deployment/feature-defaults.ts";
 import { unknownModels } from "../pipeline/deployed-pipeline.ts";
 import type { PipelinePlan } from "../pipeline/pipeline-plan.ts";
+import { defaultFeaturePolicy } from "../prediction/feature-policy.ts";
 import type { ServingOptions } from "../serving/load-version.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 
@@ -66,7 +67,7 @@ const versionFindings = async (
 
 const checkedBinding = async (sources: PackageSources, version: VersionPlan, signal: AbortSignal) => {
   try {
-    const { reader } = await checkedPackage(sources, version, signal);
+    const { reader } = await checkedPackage(sources, version, defaultFeaturePolicy, signal);
     return { binding: reader.manifest.features, finding: undefined };
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error;
