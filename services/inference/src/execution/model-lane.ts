@@ -1,27 +1,20 @@
 import {
   type Batch,
   type BatchingOptions,
-  type CloseReason,
   DynamicBatching,
   levelOf,
-  ModelFailedError,
-  type Queued,
   Slab,
   type Swept,
   type Tensor,
 } from "@millrace/tensor";
-import { AnswerOrder, type AnswerPlace } from "./answer-order.ts";
-import { layBatch, outputsOf, rowsOf } from "./batch-rows.ts";
+import { AnswerOrder } from "./answer-order.ts";
+import { groupOf, type LaneRequest } from "./lane-request.ts";
 import type { ModelInstance } from "./model-instance.ts";
 import { add, type FailureReason, type ModelStatistics } from "./model-statistics.ts";
-import {
-  DeadlinePassedError,
-  DeadlineUnreachableError,
-  InferenceCancelledError,
-  NoInstanceError,
-  QueueTimeoutError,
-} from "./queue-errors.ts";
+import { DeadlinePassedError, InferenceCancelledError, NoInstanceError, QueueTimeoutError } from "./queue-errors.ts";
+import { predictionMargin, refuseTheLate } from "./refuse-the-late.ts";
 import type { ResponseCache } from "./response-cache.ts";
+import { type LaneSlot, type RunRecords, runRequests } from "./run-requests.ts";
 import { RunTimeEstimate } from "./run-time-estimate.ts";
 
 export interface InferOptions {
@@ -34,17 +27,6 @@ export interface InferOptions {
   readonly queueTimeoutMs?: number | undefined;
   /** Runs the model even where the cache knows the answer, and keeps nothing. */
   readonly bypassCache?: boolean | undefined;
-}
-
-interface Request extends Queued {
-  readonly inputs: readonly Tensor[];
-  readonly arrivedMs: number;
-  readonly read: (outputs: readonly Tensor[]) => void;
-  readonly reject: (error: unknown) => void;
-  readonly signal: AbortSignal | undefined;
-  readonly onAbort: (() => void) | undefined;
-  /** Where answers leave in order. */
-  readonly place: AnswerPlace | undefined;
 }
 
 export interface LaneOptions extends BatchingOptions {
@@ -61,22 +43,6 @@ export interface LaneParts {
   readonly retireInstances?: (() => Promise<void>) | undefined;
 }
 
-/** A prediction may be wrong by so much, and the request is still answered in time. */
-const predictionMargin = 1.25;
-
-/** An instance and the memory that it shares with this thread. */
-interface Slot {
-  readonly instance: ModelInstance;
-  slab: Slab;
-  /** Whether a batch holds it: also between the runs of a batch whose requests are run one by one. */
-  busy: boolean;
-  /** Rows of the batch at hand, and since when it runs. */
-  rows: number;
-  sinceMs: number;
-  /** Whether more waited when it began: then the next one begins as soon as this one ends. */
-  hasBacklog: boolean;
-}
-
 /**
  * The way of a request through a model: it waits in the queue, is joined with others, is run by the next free instance,
  * and its rows of the answer are read.
@@ -89,10 +55,11 @@ interface Slot {
 export class ModelLane {
   readonly statistics: ModelStatistics;
   readonly #options: LaneOptions;
-  readonly #queue: DynamicBatching<Request>;
-  readonly #slots: Slot[] = [];
+  readonly #queue: DynamicBatching<LaneRequest>;
+  readonly #slots: LaneSlot[] = [];
   readonly #parts: LaneParts;
   readonly #estimate = new RunTimeEstimate();
+  readonly #records: RunRecords;
   readonly #order: AnswerOrder | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
@@ -105,7 +72,8 @@ export class ModelLane {
     this.#parts = parts;
     this.#order = options.preserveOrdering === true ? new AnswerOrder() : undefined;
     this.statistics = statistics;
-    this.#queue = new DynamicBatching<Request>(
+    this.#records = { batched: options.batched, statistics, estimate: this.#estimate };
+    this.#queue = new DynamicBatching<LaneRequest>(
       options.batched ? options : { ...options, maxBatchSize: 1, maxQueueDelayMs: 0 },
       () => performance.now(),
       (rows) => {
@@ -198,7 +166,7 @@ export class ModelLane {
     return new Promise<R>((resolve, reject) => {
       const arrivedMs = performance.now();
       const place = this.#order?.enter(levelOf(this.#options, priority));
-      const request: Request = {
+      const request: LaneRequest = {
         inputs,
         rows: this.#options.batched ? rows : 1,
         group: this.#options.batched ? groupOf(inputs) : "",
@@ -230,7 +198,12 @@ export class ModelLane {
       try {
         if (signal?.aborted === true) throw new InferenceCancelledError();
         if (!this.alive) throw new NoInstanceError();
-        this.#refuseTheLate(request);
+        refuseTheLate(request, {
+          slots: this.#slots,
+          rows: this.#queue.rowsAhead(priority),
+          maxBatchSize: this.#largest,
+          estimate: this.#estimate,
+        });
         this.#queue.offer(request, this.#retryAfterMs());
       } catch (error) {
         this.#fail(request, "REJECTED", error);
@@ -247,36 +220,14 @@ export class ModelLane {
     });
   }
 
-  /**
-   * Refuses a request that would be answered after its deadline, so that the time of the instances goes to requests whose
-   * callers still wait. Where nothing is ahead of it, it is never refused: its run is what the estimate recovers by.
-   */
-  #refuseTheLate({ rows, priority, expiresAtMs, arrivedMs }: Request): void {
-    if (expiresAtMs === undefined) return;
-    let alive = 0;
-    let leftMs = Infinity;
-    for (const { instance, rows: running, sinceMs } of this.#slots) {
-      if (instance.state !== "free" && instance.state !== "running") continue;
-      alive++;
-      const runMs = instance.state === "free" ? 0 : (this.#estimate.runMs(running, arrivedMs) ?? 0);
-      leftMs = Math.min(leftMs, runMs === 0 ? 0 : Math.max(0, sinceMs + runMs - arrivedMs));
-    }
-    if (alive === 0) return;
-    const ahead = this.#queue.rowsAhead(priority);
-    if (ahead === 0 && leftMs === 0) return;
-    const largest = this.#options.batched ? this.#options.maxBatchSize : 1;
-    const workMs = this.#estimate.workMs(ahead + Math.max(1, rows), largest, alive, arrivedMs);
-    if (workMs === undefined) return;
-    const predictedMs = (leftMs + workMs) * predictionMargin;
-    const untilMs = expiresAtMs - arrivedMs;
-    if (predictedMs <= untilMs) return;
-    throw new DeadlineUnreachableError(predictedMs, untilMs, Math.max(1, Math.ceil(predictedMs - untilMs)));
+  /** Most rows in one run. */
+  get #largest(): number {
+    return this.#options.batched ? this.#options.maxBatchSize : 1;
   }
 
   /** What a refused caller is told to wait, in ms: the time of two full runs. */
   #retryAfterMs(): number {
-    const largest = this.#options.batched ? this.#options.maxBatchSize : 1;
-    return Math.max(1, Math.ceil(2 * (this.#estimate.runMs(largest, performance.now()) ?? 1)));
+    return Math.max(1, Math.ceil(2 * (this.#estimate.runMs(this.#largest, performance.now()) ?? 1)));
   }
 
   /** Gives work to free instances. Called when a request came, an instance became free, or a wait is over. */
@@ -303,6 +254,7 @@ export class ModelLane {
         this.#running--;
         slot.busy = false;
         this.pump();
+        if (!slot.busy) slot.hasBacklog = false;
       });
     }
     this.#awaitTimeouts();
@@ -325,7 +277,7 @@ export class ModelLane {
     );
   }
 
-  #tellSwept({ expired, timedOut, delayed }: Swept<Request>): void {
+  #tellSwept({ expired, timedOut, delayed }: Swept<LaneRequest>): void {
     if (expired.length + timedOut.length + delayed.length === 0) return;
     const nowMs = performance.now();
     for (const request of expired) this.#fail(request, "REJECTED", new DeadlinePassedError(nowMs - request.arrivedMs));
@@ -369,87 +321,29 @@ export class ModelLane {
     }
   }
 
-  async #runBatch(slot: Slot, { requests, rows, closed }: Batch<Request>): Promise<void> {
+  async #runBatch(slot: LaneSlot, { requests, rows, closed }: Batch<LaneRequest>): Promise<void> {
     const startedMs = performance.now();
     for (const request of requests) {
       if (request.onAbort !== undefined) request.signal?.removeEventListener("abort", request.onAbort);
       this.statistics.waited((startedMs - request.arrivedMs) * 1e6);
     }
-    const error = await this.#run(slot, requests, rows, closed);
+    const error = await runRequests(slot, { requests, rows, closed }, this.#records);
     if (error === undefined) return;
     for (const request of requests) {
       // The values of one request can fail a run: each is run alone, so that the others are answered.
       const own =
         requests.length === 1 || slot.instance.state !== "free"
           ? error
-          : await this.#run(slot, [request], request.rows, closed);
+          : await runRequests(slot, { requests: [request], rows: request.rows, closed }, this.#records);
       if (own !== undefined) this.#fail(request, "BACKEND", own.error);
     }
   }
 
-  /** Runs requests together and has them read their answers. @returns the error that the run failed with. */
-  async #run(
-    slot: Slot,
-    requests: readonly Request[],
-    rows: number,
-    closed: CloseReason,
-  ): Promise<{ readonly error: unknown } | undefined> {
-    const startedMs = performance.now();
-    const { instance, slab } = slot;
-    try {
-      const laid = layBatch(
-        slab,
-        requests.map((request) => request.inputs),
-        this.#options.batched ? rows : undefined,
-        instance,
-      );
-      const running = instance.run(slab.memory, laid);
-      const inputNs = (performance.now() - startedMs) * 1e6;
-      const ran = await running;
-      const outputStartedMs = performance.now();
-      this.#answer(requests, rows, outputsOf(instance, slab.memory, laid.places, ran.unplaced));
-      const endedMs = performance.now();
-      this.#estimate.ran(rows, endedMs - startedMs, endedMs);
-      this.statistics.ran({
-        rows,
-        requests: requests.length,
-        closed,
-        inputNs,
-        inferNs: ran.inferNs,
-        outputNs: (endedMs - outputStartedMs) * 1e6,
-      });
-      return undefined;
-    } catch (error) {
-      // A run that goes on after all still writes to the memory that it was given.
-      if (instance.state !== "free") slot.slab = new Slab();
-      return { error };
-    }
-  }
-
-  #answer(requests: readonly Request[], rows: number, outputs: readonly Tensor[]): void {
-    const [only] = requests;
-    if (requests.length === 1 && only !== undefined) {
-      only.read(outputs);
-      return;
-    }
-    const wrong = outputs.find(({ shape }) => shape[0] !== rows);
-    if (wrong !== undefined) {
-      throw new ModelFailedError(
-        `The output ${wrong.name} has ${wrong.shape[0] ?? "no"} rows for ${rows} rows of input: the model cannot be batched. Set max_batch_size to 1.`,
-      );
-    }
-    let first = 0;
-    for (const request of requests) {
-      request.read(outputs.map((output) => rowsOf(output, first, request.rows)));
-      first += request.rows;
-    }
-  }
-
-  #cancel(request: Request): void {
+  #cancel(request: LaneRequest): void {
     if (this.#queue.remove(request)) this.#fail(request, "CANCELED", new InferenceCancelledError());
   }
 
-  #fail(request: Request, reason: FailureReason, error: unknown): void {
+  #fail(request: LaneRequest, reason: FailureReason, error: unknown): void {
     if (request.onAbort !== undefined) request.signal?.removeEventListener("abort", request.onAbort);
     this.statistics.failed(reason, (performance.now() - request.arrivedMs) * 1e6);
     const { place } = request;
@@ -462,13 +356,3 @@ export class ModelLane {
     request.reject(error);
   }
 }
-
-/** Requests can be joined when their inputs are equal in all but the first dimension. */
-const groupOf = (inputs: readonly Tensor[]): string => {
-  let group = "";
-  for (const { shape } of inputs) {
-    for (let axis = 1; axis < shape.length; axis++) group += `${shape[axis]},`;
-    group += ";";
-  }
-  return group;
-};
