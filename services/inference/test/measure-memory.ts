@@ -1,8 +1,8 @@
 // Prints what an instance of a model takes beside its model's bytes: `node --expose-gc test/measure-memory.ts`.
 import { setTimeout } from "node:timers/promises";
 import { GraphBuilder } from "@millrace/onnx";
+import { sharedBytes } from "../src/execution/lend-bytes.ts";
 import { ModelInstance } from "../src/execution/model-instance.ts";
-import { sharedBytes } from "../src/execution/shared-bytes.ts";
 
 const mebibyte = 1024 * 1024;
 

@@ -10,7 +10,7 @@ import {
 import { AnswerOrder } from "./answer-order.ts";
 import { groupOf, type LaneRequest } from "./lane-request.ts";
 import type { ModelInstance } from "./model-instance.ts";
-import { add, type FailureReason, type ModelStatistics } from "./model-statistics.ts";
+import type { FailureReason, ModelStatistics } from "./model-statistics.ts";
 import { DeadlinePassedError, InferenceCancelledError, NoInstanceError, QueueTimeoutError } from "./queue-errors.ts";
 import { predictionMargin, refuseTheLate } from "./refuse-the-late.ts";
 import type { ResponseCache } from "./response-cache.ts";
@@ -139,22 +139,9 @@ export class ModelLane {
   ): Promise<R> {
     const { cache } = this.#parts;
     if (cache === undefined || options.bypassCache === true) return this.#enqueue(inputs, rows, options, read);
-    const startedMs = performance.now();
-    const key = cache.keyOf(inputs);
-    const kept = cache.get(key);
-    const lookupNs = (performance.now() - startedMs) * 1e6;
-    if (kept !== undefined) {
-      const answer = read(kept);
-      this.statistics.hit(rows, lookupNs, (performance.now() - startedMs) * 1e6);
-      return answer;
-    }
-    add(this.statistics.cacheMiss, 1, lookupNs);
-    return this.#enqueue(inputs, rows, options, (outputs) => {
-      const keepMs = performance.now();
-      cache.set(key, outputs);
-      add(this.statistics.cacheMiss, 0, (performance.now() - keepMs) * 1e6);
-      return read(outputs);
-    });
+    return cache.answer({ inputs, rows }, this.statistics, read, (keepAndRead) =>
+      this.#enqueue(inputs, rows, options, keepAndRead),
+    );
   }
 
   #enqueue<R>(

@@ -3,7 +3,7 @@ import { MillraceError, Reason } from "@millrace/errors";
 import { Slab, type Tensor } from "@millrace/tensor";
 import { OnnxSession } from "@millrace/tensor/onnxruntime";
 import { layRows } from "./batch-rows.ts";
-import { lendBytes } from "./shared-bytes.ts";
+import { lendBytes } from "./lend-bytes.ts";
 import { Turns } from "./turns.ts";
 import { type FromWorker, type PlacedTensor, packError, type ToWorker, type WorkerStart } from "./worker-messages.ts";
 

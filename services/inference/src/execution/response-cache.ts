@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Tensor } from "@millrace/tensor";
 import { LRUCache } from "lru-cache";
+import { add, type ModelStatistics } from "./model-statistics.ts";
 
 export interface ResponseCacheOptions {
   /** Memory for the outputs that are kept, in bytes. */
@@ -25,6 +26,34 @@ export class ResponseCache {
       maxEntrySize: maxBytes,
       sizeCalculation: (tensors) => tensors.reduce((sum, { data }) => sum + data.byteLength, entryBytes),
       ...(timeToLiveMs === undefined ? {} : { ttl: timeToLiveMs }),
+    });
+  }
+
+  /**
+   * Answers from what is kept, or runs and keeps.
+   * @param run is given what reads the outputs of the run and keeps them.
+   */
+  async answer<R>(
+    { inputs, rows }: { readonly inputs: readonly Tensor[]; readonly rows: number },
+    statistics: ModelStatistics,
+    read: (outputs: readonly Tensor[]) => R,
+    run: (keepAndRead: (outputs: readonly Tensor[]) => R) => Promise<R>,
+  ): Promise<R> {
+    const startedMs = performance.now();
+    const key = this.keyOf(inputs);
+    const kept = this.get(key);
+    const lookupNs = (performance.now() - startedMs) * 1e6;
+    if (kept !== undefined) {
+      const answer = read(kept);
+      statistics.hit(rows, lookupNs, (performance.now() - startedMs) * 1e6);
+      return answer;
+    }
+    add(statistics.cacheMiss, 1, lookupNs);
+    return run((outputs) => {
+      const keepMs = performance.now();
+      this.set(key, outputs);
+      add(statistics.cacheMiss, 0, (performance.now() - keepMs) * 1e6);
+      return read(outputs);
     });
   }
 

@@ -3,12 +3,12 @@ import type { Golden } from "@millrace/contracts/millrace/model/v1/model_package
 import type { BatchingOptions } from "@millrace/tensor";
 import type { OnnxTuning } from "@millrace/tensor/onnxruntime";
 import { type InstanceObserver, InstanceSupervisor } from "../execution/instance-supervisor.ts";
+import { sharedBytes } from "../execution/lend-bytes.ts";
 import { instancesBytes, type MemoryBudget } from "../execution/memory-budget.ts";
 import { ModelInstance } from "../execution/model-instance.ts";
 import { ModelLane } from "../execution/model-lane.ts";
 import { ModelStatistics } from "../execution/model-statistics.ts";
 import { ResponseCache } from "../execution/response-cache.ts";
-import { sharedBytes } from "../execution/shared-bytes.ts";
 import { checkGolden } from "./check-golden.ts";
 import { probeBatching } from "./probe-batching.ts";
 import type { ModelOrigin, PredictPolicy } from "./servable.ts";
