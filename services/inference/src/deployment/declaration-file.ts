@@ -1,5 +1,6 @@
 import { promises as files } from "node:fs";
 import type { MillraceError } from "@millrace/errors";
+import { pause } from "../serving/pause.ts";
 import { DeclarationInvalidError } from "./declaration-invalid-error.ts";
 import type { Deployments } from "./deployments.ts";
 import { declarationHash, parseDeclaration } from "./parse-declaration.ts";
@@ -69,17 +70,7 @@ export class DeclarationFile {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.look();
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, this.#pollMs);
-        signal.addEventListener(
-          "abort",
-          () => {
-            clearTimeout(timer);
-            resolve();
-          },
-          { once: true },
-        );
-      });
+      await pause(this.#pollMs, signal);
     }
   }
 }

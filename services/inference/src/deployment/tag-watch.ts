@@ -1,6 +1,7 @@
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import type { ModelStore } from "@millrace/model-package";
 import type { ModelRoster, VersionRecord } from "../serving/model-roster.ts";
+import { pause } from "../serving/pause.ts";
 
 /** What the watch of tags tells, for the log. */
 export interface TagWatchObserver {
@@ -41,17 +42,7 @@ export class TagWatch {
   /** Looks again and again until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     while (this.#periodMs > 0 && !signal.aborted) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, this.#periodMs);
-        signal.addEventListener(
-          "abort",
-          () => {
-            clearTimeout(timer);
-            resolve();
-          },
-          { once: true },
-        );
-      });
+      await pause(this.#periodMs, signal);
       if (!signal.aborted) await this.look(signal);
     }
   }

@@ -4,6 +4,7 @@ import type { ModelPackageReader } from "@millrace/model-package";
 import { FeaturesUnavailableError } from "../prediction/predict-errors.ts";
 import { loadVersion } from "../serving/load-version.ts";
 import type { ModelRoster, VersionRecord } from "../serving/model-roster.ts";
+import { pause } from "../serving/pause.ts";
 import type { PredictPolicy } from "../serving/servable.ts";
 import type { ServedVersion } from "../serving/served-version.ts";
 import { checkedPackage, checkFeatures, type PackageSources } from "./check-package.ts";
@@ -87,7 +88,7 @@ export class VersionLoad {
     const away = "Its features are not checked yet, since feature-serving does not answer.";
     this.#roster.update(this.record, State.READY, new FeaturesUnavailableError(away, firstRetryMs, undefined));
     while (this.outcome === "ready") {
-      await sleep(firstRetryMs, signal);
+      await pause(firstRetryMs, signal);
       if (signal.aborted) return;
       try {
         await checkFeatures(reader, this.#sources.features, signal);
@@ -122,7 +123,7 @@ export class VersionLoad {
         if (!mayPass(error)) return;
         const longestMs = error.reason === Reason.MEMORY_BUDGET ? longestRetryForMemoryMs : longestRetryMs;
         retryMs = Math.min(retryMs, longestMs);
-        await sleep(retryMs, signal);
+        await pause(retryMs, signal);
       }
     }
   }
@@ -192,16 +193,3 @@ const asMillraceError = (error: unknown): MillraceError =>
   error instanceof MillraceError
     ? error
     : new MillraceError("INTERNAL", Reason.INTERNAL, "The version could not be loaded.", { cause: error });
-
-const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        resolve();
-      },
-      { once: true },
-    );
-  });

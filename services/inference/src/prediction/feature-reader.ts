@@ -36,12 +36,18 @@ export class FeatureReader {
   constructor(channel: Channel) {
     this.#client = createClient(FeatureService, channel);
     this.#breaker = circuitBreaker(
-      handleWhen((error) => isAway(error) && !this.#hurried.has(error)),
+      handleWhen((error) => this.#isFailure(error)),
       {
         halfOpenAfter: openMs,
         breaker: new ConsecutiveBreaker(failuresToOpen),
       },
     );
+  }
+
+  /** What the breaker counts: where a call is made to try feature-serving, whatever does not show that it answers. */
+  #isFailure(error: unknown): boolean {
+    if (this.#breaker.state === CircuitState.HalfOpen) return isAway(error) || isCancelled(error);
+    return isAway(error) && !this.#hurried.has(error);
   }
 
   /** Whether calls are made: false while they fail at once. */
@@ -111,6 +117,8 @@ export class FeatureReader {
 const isAway = (error: unknown): error is RpcError =>
   error instanceof RpcError &&
   (error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED" || error.reason === "OVERLOADED");
+
+const isCancelled = (error: unknown): boolean => error instanceof RpcError && error.code === "CANCELLED";
 
 /** What feature-serving answered, as an error of this service with the same words. */
 const passedOn = (error: RpcError): MillraceError => {

@@ -161,4 +161,13 @@ describe("predictions that are appended", () => {
     expect(log.buffered).toBe(0);
     await log.close();
   });
+
+  test("fail where they are larger than a log takes, and when the log is closed", async () => {
+    await events.ensureTopic("predictions", 1);
+    const log = open("predictions", 10, 10_000_000);
+    await expect(log.append(predictions(1, "wide", 1_500_000))).rejects.toMatchObject({ reasonName: "TOO_LARGE" });
+    await log.close();
+    await expect(log.append(predictions(1))).rejects.toMatchObject({ reasonName: "STOPPING" });
+    expect(await keys()).toEqual([]);
+  });
 });

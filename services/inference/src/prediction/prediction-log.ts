@@ -1,5 +1,17 @@
+import { MillraceError, Reason } from "@millrace/errors";
 import type { EventLog, NewRecord } from "@millrace/event-log";
 import type { LoggableRows } from "./loggable-rows.ts";
+
+/** Thrown to who waits for a prediction to be logged that is larger than a record of the log may be. */
+export class PredictionTooLargeError extends MillraceError {
+  constructor() {
+    super(
+      "RESOURCE_EXHAUSTED",
+      Reason.TOO_LARGE,
+      `A prediction has more than the ${maxRecordBytes} bytes that the log takes, and is not answered without being logged.`,
+    );
+  }
+}
 
 /** Why a prediction was not logged. */
 export type DropReason = "BUFFER_FULL" | "TOO_LARGE" | "NOT_ENCODED" | "STOPPED";
@@ -95,6 +107,7 @@ export class PredictionLog {
   async append(rows: LoggableRows): Promise<void> {
     const { count } = rows;
     if (count === 0) return;
+    if (this.#stopped) throw stoppedError();
     await new Promise<void>((logged, failed) => {
       this.#add({ rows, count, next: 0, left: count, logged, failed });
       this.#hurry?.();
@@ -113,6 +126,7 @@ export class PredictionLog {
     clearTimeout(limit);
     this.#stopped = true;
     if (this.#buffered > 0) this.#observer.onDropped(this.#buffered, "STOPPED");
+    for (const { failed } of this.#waiting) failed?.(stoppedError());
     this.#waiting = [];
     this.#again = [];
     this.#buffered = 0;
@@ -197,7 +211,7 @@ export class PredictionLog {
 
   #tooLarge(from: Waiting): void {
     this.#observer.onDropped(1, "TOO_LARGE");
-    this.#done(from, undefined);
+    this.#done(from, new PredictionTooLargeError());
   }
 
   /** One row of these is in the log, or never will be. */
@@ -226,3 +240,6 @@ export class PredictionLog {
 }
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const stoppedError = () =>
+  new MillraceError("UNAVAILABLE", Reason.STOPPING, "The service stopped before the prediction was logged.");

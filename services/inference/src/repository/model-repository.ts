@@ -5,6 +5,7 @@ import { MillraceError, Reason } from "@millrace/errors";
 import { ModelInvalidError } from "@millrace/tensor";
 import type { ServingOptions } from "../serving/load-version.ts";
 import type { ModelRoster, VersionRecord } from "../serving/model-roster.ts";
+import { pause } from "../serving/pause.ts";
 import { ModelUnknownError } from "../serving/serving-errors.ts";
 import { checkModelConfig, isEnsemble } from "./config/check-model-config.ts";
 import { chooseVersions } from "./config/version-policy.ts";
@@ -123,7 +124,7 @@ export class ModelRepository {
   async run(signal: AbortSignal): Promise<void> {
     let told = "";
     while (!signal.aborted) {
-      await sleep(this.#options.pollMs, signal);
+      await pause(this.#options.pollMs, signal);
       if (signal.aborted) return;
       try {
         const { changed, gone } = this.#looks.look(await this.found());
@@ -301,14 +302,3 @@ const declaredError = (name: string) =>
     Reason.CONFLICT,
     `The model ${name} is declared in the deployments file, and changed there.`,
   );
-
-const sleep = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end, { once: true });
-  });

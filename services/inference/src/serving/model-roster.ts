@@ -233,8 +233,13 @@ export class ModelRoster {
    */
   async serve(name: string, record: VersionRecord, served: Servable): Promise<void> {
     const entry = this.#entry(name);
-    const before = entry.records.find(
-      (other) => other !== record && other.version === record.version && other.served !== undefined,
+    // One that still drains is on its way out already, and another may have come between.
+    const before = entry.records.filter(
+      (other) =>
+        other !== record &&
+        other.version === record.version &&
+        other.served !== undefined &&
+        other.state !== State.DRAINING,
     );
     record.served = served;
     record.digest = served.origin.digest;
@@ -242,7 +247,7 @@ export class ModelRoster {
       (a, b) => Number(a.version) - Number(b.version),
     );
     this.update(record, State.READY);
-    if (before !== undefined) await this.#retire(before);
+    await Promise.all(before.map((other) => this.#retire(other)));
   }
 
   /** Takes the versions that are not named out of service; what they have taken is answered. Resolves when they are gone. */
