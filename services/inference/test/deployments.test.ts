@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromJson } from "@bufbuild/protobuf";
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
@@ -158,15 +158,34 @@ describe("a deployment", () => {
       deployment("a:b", 1, "batching: {maxQueueDelay: '5'}"),
       /max_queue_delay: expected a duration/,
     ],
+    ["names an alias that there is none of", "deployments: *typo", /typo/],
+    [
+      "has a password in the URL of its payload log",
+      deployment("a:b", 1, 'payloadLog: {url: "http://user:secret-word@host/"}'),
+      /payload_log.url: expected a URL of http or https without user or password, got one of http:\/\/host/,
+    ],
   ])("whose declaration %s is refused with its field, and changes nothing", async (_, yaml, message) => {
     const seen = deployed.service.log.length;
     deployed.declare(yaml);
     const refused = () => deployed.service.log.slice(seen).find(({ msg }) => /is refused/.test(String(msg)));
     while (refused() === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(JSON.stringify(refused())).toMatch(message);
+    expect(JSON.stringify(refused())).not.toMatch(/secret-word/);
     expect((await predict(["ATL"])).modelVersion).toBe("3");
   });
 });
+
+test("a deployments file that cannot be read stops nothing, and is in force again when it can be", async () => {
+  const text = readFileSync(deployed.file, "utf8");
+  rmSync(deployed.file);
+  mkdirSync(deployed.file);
+  await deployed.awaitStatus(({ declaration }) => /cannot be read/.test(declaration?.message ?? ""));
+  expect((await predict(["ATL"])).modelVersion).toBe("3");
+  rmSync(deployed.file, { recursive: true });
+  deployed.declare(text);
+  await deployed.awaitStatus(({ declaration }) => !/cannot be read/.test(declaration?.message ?? ""));
+  expect((await predict(["ATL"])).modelVersion).toBe("3");
+}, 30_000);
 
 describe("a package that is not there yet", () => {
   test("is served when it has been pushed", async () => {

@@ -1,5 +1,5 @@
 import { promises as files } from "node:fs";
-import type { MillraceError } from "@millrace/errors";
+import { MillraceError, Reason } from "@millrace/errors";
 import { pause } from "../serving/pause.ts";
 import { DeclarationInvalidError } from "./declaration-invalid-error.ts";
 import type { Deployments } from "./deployments.ts";
@@ -25,6 +25,8 @@ export class DeclarationFile {
   readonly #observer: DeclarationFileObserver;
   #text: string | undefined;
   #lookedOnce = false;
+  /** Why it could not be read the last time. */
+  #unreadable = "";
 
   constructor(path: string, pollMs: number, deployments: Deployments, observer: DeclarationFileObserver) {
     this.#path = path;
@@ -38,9 +40,12 @@ export class DeclarationFile {
     let text: string | undefined;
     try {
       text = await files.readFile(this.#path, "utf8");
+      this.#unreadable = "";
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) {
-        throw error;
+      if (!(error instanceof Error && "code" in error)) throw error;
+      if (error.code !== "ENOENT") {
+        this.#tellUnreadable(error);
+        return;
       }
     }
     const first = !this.#lookedOnce;
@@ -64,6 +69,22 @@ export class DeclarationFile {
       this.#deployments.refuse(declarationHash(text), error.message, error.reasonName, error.details.violations);
       this.#observer.onRefused(error);
     }
+  }
+
+  /** What serves goes on: a file that cannot be read for a while is no reason to stop. */
+  #tellUnreadable(cause: Error): void {
+    // The text is applied anew when it can be read again, also where it is the same.
+    this.#text = undefined;
+    if (cause.message === this.#unreadable) return;
+    this.#unreadable = cause.message;
+    const error = new MillraceError(
+      "FAILED_PRECONDITION",
+      Reason.FOLDER_UNUSABLE,
+      `The deployments file cannot be read: ${cause.message}`,
+      { cause },
+    );
+    this.#deployments.refuse("", error.message, error.reasonName);
+    this.#observer.onRefused(error);
   }
 
   /** Looks again and again until the signal is aborted. */

@@ -13,8 +13,15 @@ export const declaredPayloads = (
 ): PayloadPolicy | undefined => {
   if (payloadLog === undefined) return undefined;
   const { url, mode, sampling, inferenceServiceName, namespace, component, endpoint } = payloadLog;
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    violations.push({ field: `${field}.payload_log.url`, expected: "a URL of http or https", got: url });
+  const parsed = URL.parse(url);
+  if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username !== "" || parsed.password !== "") {
+    const got = parsed === null ? "no URL" : `one of ${parsed.protocol}//${parsed.host}`;
+    // What stands before the host is a secret, and is not repeated.
+    violations.push({
+      field: `${field}.payload_log.url`,
+      expected: "a URL of http or https without user or password",
+      got,
+    });
   }
   return {
     url,

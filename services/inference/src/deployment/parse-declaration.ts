@@ -33,8 +33,9 @@ export const parseDeclaration = (text: string): ParsedDeclaration => {
       problem,
     );
   }
-  const json = (document.toJS({ maxAliasCount: 100 }) ?? {}) as JsonValue;
   try {
+    // An alias that names nothing, or too many of them, is only found here.
+    const json = (document.toJS({ maxAliasCount: 100 }) ?? {}) as JsonValue;
     return { declaration: fromJson(DeploymentDeclarationSchema, json), hash: declarationHash(text) };
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
