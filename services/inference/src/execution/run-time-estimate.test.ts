@@ -25,6 +25,16 @@ test("work is full batches, spread over the instances, and a last one", () => {
   expect(estimate.workMs(8, 8, 2, 0)).toBe(10);
 });
 
+test("rows that were never run together are taken to cost no more than fewer of them", () => {
+  const estimate = new RunTimeEstimate();
+  for (let run = 0; run < 5; run++) estimate.ran(1, 10, 0);
+  expect(estimate.workMs(64, 128, 1, 0)).toBe(10);
+  expect(estimate.workMs(256, 128, 1, 0)).toBe(20);
+  // Until it is seen what a row costs when there are many.
+  for (let batch = 0; batch < 20; batch++) estimate.worked(64, 640, 0);
+  expect(estimate.workMs(64, 128, 1, 0)).toBeCloseTo(640);
+});
+
 test("a slow phase is forgotten with time, and with the runs after it", () => {
   const estimate = new RunTimeEstimate();
   for (let run = 0; run < 20; run++) estimate.ran(1, 1000, 0);

@@ -57,8 +57,6 @@ export class RunTimeEstimate {
   /** The time of one run, in ms; undefined where nothing was measured. */
   runMs(rows: number, nowMs: number): number | undefined {
     const size = sizeOf(rows);
-    const idleMs = nowMs - this.#latestMs;
-    const worth = idleMs < halfLifeMs / 8 ? 1 : 2 ** (-idleMs / halfLifeMs);
     let least = Infinity;
     for (let smaller = 0; smaller <= size; smaller++) {
       const measured = this.#fresh(smaller);
@@ -68,7 +66,31 @@ export class RunTimeEstimate {
       const measured = this.#fresh(larger);
       if (measured !== undefined) least = (measured.ms * rows) / measured.rows;
     }
-    return least === Infinity ? undefined : least * worth;
+    return least === Infinity ? undefined : least * this.#worth(nowMs);
+  }
+
+  /**
+   * The time that a run takes at least, in ms: that of fewer rows, where so many were not measured lately. A batch of
+   * many rows often costs hardly more than one of few, and nothing may be refused for what was never seen.
+   */
+  leastRunMs(rows: number, nowMs: number): number | undefined {
+    const size = sizeOf(rows);
+    let least: number | undefined;
+    for (let smaller = 0; smaller <= size; smaller++) {
+      const measured = this.#fresh(smaller);
+      if (measured !== undefined) least = Math.max(least ?? 0, measured.ms * Math.min(1, rows / measured.rows));
+    }
+    for (let larger = size + 1; least === undefined && larger < this.#measured.length; larger++) {
+      const measured = this.#fresh(larger);
+      if (measured !== undefined) least = (measured.ms * rows) / measured.rows;
+    }
+    return least === undefined ? undefined : least * this.#worth(nowMs);
+  }
+
+  /** What is left of a measurement's weight after a time without runs. */
+  #worth(nowMs: number): number {
+    const idleMs = nowMs - this.#latestMs;
+    return idleMs < halfLifeMs / 8 ? 1 : 2 ** (-idleMs / halfLifeMs);
   }
 
   #fresh(size: number): Measured | undefined {
@@ -76,12 +98,15 @@ export class RunTimeEstimate {
     return measured === undefined || this.#latestMs - measured.atMs > freshMs ? undefined : measured;
   }
 
-  /** The time until the last of so many rows is answered by so many instances that take full batches, in ms. */
+  /**
+   * The time until the last of so many rows is answered by so many instances that take full batches, in ms: at least
+   * what their runs take, and what rows really took under a backlog, as long as that is fresh.
+   */
   workMs(rows: number, maxBatchSize: number, instances: number, nowMs: number): number | undefined {
     const batches = Math.max(1, Math.ceil(rows / maxBatchSize));
-    const lastMs = this.runMs(Math.max(1, rows - (batches - 1) * maxBatchSize), nowMs);
+    const lastMs = this.leastRunMs(Math.max(1, rows - (batches - 1) * maxBatchSize), nowMs);
     if (lastMs === undefined) return undefined;
-    const fullMs = this.runMs(maxBatchSize, nowMs) ?? lastMs;
+    const fullMs = this.leastRunMs(maxBatchSize, nowMs) ?? lastMs;
     const byRunsMs = ((batches - 1) * fullMs) / Math.max(1, instances) + lastMs;
     if (this.#backlogRows === 0 || nowMs - this.#backlogAtMs > freshMs) return byRunsMs;
     return Math.max(byRunsMs, (rows * this.#backlogMs) / this.#backlogRows / Math.max(1, instances));
