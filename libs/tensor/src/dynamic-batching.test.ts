@@ -97,7 +97,7 @@ describe("where the time of runs is known", () => {
       const { batch } = queue.take();
       return batch && { ids: batch.requests.map(({ id }) => id), closed: batch.closed };
     };
-    return { offer, taken };
+    return { queue, offer, taken };
   };
 
   test("a batch is no longer than those in it wait", () => {
@@ -107,10 +107,13 @@ describe("where the time of runs is known", () => {
     expect(taken()).toEqual({ ids: [2, 3], closed: "QUEUE_EMPTY" });
   });
 
-  test("a request that will be late in any batch shortens none", () => {
-    const { offer, taken } = withRunTime(10);
+  test("a request that would be late even by itself is dropped where others wait, and run where none does", () => {
+    const { queue, offer, taken } = withRunTime(10);
     for (const [id, expiresAtMs] of [1005, 1100, 1100].entries()) offer(id, expiresAtMs);
-    expect(taken()).toEqual({ ids: [0, 1, 2], closed: "QUEUE_EMPTY" });
+    const { batch, expired } = queue.take();
+    expect([batch?.requests.map(({ id }) => id), expired.map(({ id }) => id)]).toEqual([[1, 2], [0]]);
+    offer(3, 1005);
+    expect(taken()).toEqual({ ids: [3], closed: "QUEUE_EMPTY" });
   });
 
   test("nothing is shortened before it is", () => {

@@ -88,7 +88,7 @@ export class DynamicBatching<T extends Queued> {
   /**
    * @param nowMs the clock, in ms; any origin, never going back.
    * @param runMs how long a run of so many rows takes, as far as it is known, in ms: batches are kept short enough for the
-   *   deadlines of those in them.
+   *   deadlines of those in them, and what would be late even by itself is dropped where others wait.
    */
   constructor(options: BatchingOptions, nowMs: () => number, runMs?: (rows: number) => number | undefined) {
     this.#runMs = runMs;
@@ -179,7 +179,8 @@ export class DynamicBatching<T extends Queued> {
   /** Called when a worker is free. The first group that need not wait for company gives the batch. */
   take(): Take<T> {
     const nowMs = this.#nowMs();
-    const swept = this.#sweep(nowMs);
+    // One that waits alone is run all the same: it is by runs that a wrong estimate mends.
+    const swept = this.#sweep(nowMs, this.#waiting > 1 ? (this.#runMs?.(1) ?? 0) : 0);
     let lookAgainAtMs: number | undefined;
     for (const [name, group] of this.#groupsInOrder()) {
       const close = this.#close(group, nowMs);
@@ -198,7 +199,7 @@ export class DynamicBatching<T extends Queued> {
 
   /** Drops the requests whose time is over, and puts the late ones behind the others. */
   sweep(): Swept<T> {
-    return this.#sweep(this.#nowMs());
+    return this.#sweep(this.#nowMs(), 0);
   }
 
   /** How a group's next batch is closed now, or when it will be at the latest. */
@@ -240,8 +241,9 @@ export class DynamicBatching<T extends Queued> {
       .map(({ name, group }) => [name, group] as const);
   }
 
-  #sweep(nowMs: number): Swept<T> {
-    if (nowMs < this.#nextExpiryMs && nowMs < this.#nextTimeoutMs) return nothingSwept;
+  /** @param neededMs what a request needs at least to be answered: one that has less left is dropped as well. */
+  #sweep(nowMs: number, neededMs: number): Swept<T> {
+    if (nowMs + neededMs < this.#nextExpiryMs && nowMs < this.#nextTimeoutMs) return nothingSwept;
     const expired: T[] = [];
     const timedOut: T[] = [];
     const delayed: T[] = [];
@@ -250,7 +252,7 @@ export class DynamicBatching<T extends Queued> {
     for (const [name, group] of this.#groups) {
       group.sort((waiting, isLate) => {
         const { entry, level, expiresAtMs, timesOutAtMs } = waiting;
-        if (expiresAtMs <= nowMs) {
+        if (expiresAtMs <= nowMs + neededMs) {
           this.#forget(waiting);
           expired.push(entry);
           return "DROP";

@@ -6,7 +6,7 @@ export class DeadlinePassedError extends MillraceError {
     super(
       "DEADLINE_EXCEEDED",
       Reason.DEADLINE_EXCEEDED,
-      `The deadline passed after the request had waited ${Math.round(waitedMs)} ms in the model's queue; it was not run.`,
+      `The deadline left no time for a run after the request had waited ${Math.round(waitedMs)} ms in the model's queue; it was not run.`,
     );
   }
 }
