@@ -1,6 +1,6 @@
 /** Where a request's answer stands among those of its level. */
 export interface AnswerPlace {
-  /** Lets the answer go once those before it went. */
+  /** Lets the answer go once those before it went; at once where the place was given up. */
   settle(answer: () => void): void;
   /** Gives the place up: whoever stands behind does not wait for it. */
   forfeit(): void;
@@ -8,6 +8,7 @@ export interface AnswerPlace {
 
 interface Place {
   answer: (() => void) | undefined;
+  isForfeited: boolean;
 }
 
 const gone = () => undefined;
@@ -24,12 +25,18 @@ export class AnswerOrder {
       this.#levels.set(level, places);
     }
     const line = places;
-    const place: Place = { answer: undefined };
+    const place: Place = { answer: undefined, isForfeited: false };
     line.push(place);
-    const settle = (answer: () => void) => {
+    const letGo = (answer: () => void) => {
       place.answer = answer;
       while (line[0]?.answer !== undefined) line.shift()?.answer?.();
     };
-    return { settle, forfeit: () => settle(gone) };
+    return {
+      settle: (answer) => (place.isForfeited ? answer() : letGo(answer)),
+      forfeit: () => {
+        place.isForfeited = true;
+        letGo(gone);
+      },
+    };
   }
 }

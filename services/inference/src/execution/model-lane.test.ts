@@ -97,6 +97,17 @@ describe("a queue's timeout", () => {
     ]);
     expect(order).toEqual(["running", "other", "late"]);
   });
+
+  test("that delays has the late answered also where answers leave in order", async () => {
+    const delay = { ...policy, timeoutAction: "DELAY" } as const;
+    const lane = await opened(loopModel(), { batched: false, queuePolicy: delay, preserveOrdering: true });
+    const order = await finishing(lane, [
+      { name: "running", count: aWhile * 2 },
+      { name: "late", options: { queueTimeoutMs: 1 } },
+      { name: "other" },
+    ]);
+    expect(order).toEqual(["running", "other", "late"]);
+  });
 });
 
 describe("answers of several instances", () => {
