@@ -42,6 +42,17 @@ describe("with no delay", () => {
   });
 });
 
+describe("a queue that is cleared", () => {
+  test("gives all requests, also those that wait for company, and takes others after that", () => {
+    const { queue, offer, taken } = queueWith({ maxQueueDelayMs: 50, maxQueueSize: 4 });
+    const requests = [offer(2, "a"), offer(0, "b"), offer(1, "a")];
+    expect(queue.clear()).toEqual([requests[0], requests[2], requests[1]]);
+    expect([queue.waiting, queue.waitingRows, queue.rowsAhead(undefined), queue.clear()]).toEqual([0, 0, 0, []]);
+    for (let request = 0; request < 4; request++) offer();
+    expect(taken()).toEqual({ ids: [3, 4, 5, 6], rows: 4, closed: "FULL" });
+  });
+});
+
 describe("a batch is closed", () => {
   test("when the next request would make it too large; that one comes next, not one behind it", () => {
     const { offer, taken } = queueWith();

@@ -176,6 +176,19 @@ export class DynamicBatching<T extends Queued> {
     this.#draining = true;
   }
 
+  /** Takes everything out, delays or not: for when no worker is left that could run it. */
+  clear(): T[] {
+    const cleared: T[] = [];
+    for (const [, group] of this.#groupsInOrder()) {
+      for (const waiting of group.take(group.count)) {
+        this.#forget(waiting);
+        cleared.push(waiting.entry);
+      }
+    }
+    this.#groups.clear();
+    return cleared;
+  }
+
   /** Called when a worker is free. The first group that need not wait for company gives the batch. */
   take(): Take<T> {
     const nowMs = this.#nowMs();

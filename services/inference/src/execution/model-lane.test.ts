@@ -110,6 +110,55 @@ describe("a queue's timeout", () => {
   });
 });
 
+describe("a queue's timeout behind a longer one", () => {
+  const within = (defaultTimeoutMs: number) =>
+    ({ timeoutAction: "REJECT", defaultTimeoutMs, allowTimeoutOverride: true, maxQueueSize: 0 }) as const;
+
+  test("is told when it passes, however long those that came before may wait", async () => {
+    const lane = await opened(loopModel(), {
+      batched: false,
+      priorityLevels: 2,
+      levelQueuePolicies: { 1: within(10), 2: within(60_000) },
+    });
+    const order: string[] = [];
+    const running = inferred(lane, steps(aWhile * 5)).then(() => order.push("running"));
+    const patient = inferred(lane, steps(1), { priority: 2 }).then(() => order.push("patient"));
+    // The timer is armed in the turn after: the hasty one comes later.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    await expect(inferred(lane, steps(1), { priority: 1 })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(order).toEqual([]);
+    await Promise.all([running, patient]);
+  });
+
+  test("of more than a timer takes does not go off at once", async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error) => warnings.push(name);
+    process.on("warning", onWarning);
+    const lane = await opened(loopModel(), { batched: false, queuePolicy: within(0) });
+    const order = await finishing(lane, [
+      { name: "running", count: aWhile },
+      { name: "patient", options: { queueTimeoutMs: 2 ** 40 } },
+    ]);
+    process.off("warning", onWarning);
+    expect([order, warnings]).toEqual([["running", "patient"], []]);
+  });
+});
+
+describe("when the last instance is lost", () => {
+  test("requests that wait for company are told, however long they would wait", async () => {
+    const lane = await opened(scaleModel(3), { maxQueueDelayMs: 60_000 });
+    const [instance] = lane.instances;
+    if (instance === undefined) throw new Error("The lane has no instance.");
+    const waits = [floatRows(1), floatRows(1, 2)].map((x) => inferred(lane, x).catch((error: unknown) => error));
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    lane.remove(instance);
+    await instance.close();
+    const error = expect.objectContaining({ code: "UNAVAILABLE", reasonName: "MODEL_NOT_READY" });
+    expect(await Promise.all(waits)).toEqual([error, error]);
+    expect(lane.waiting).toBe(0);
+  });
+});
+
 describe("answers of several instances", () => {
   const requests = [{ name: "long", count: aWhile }, { name: "short" }, { name: "shorter" }];
 

@@ -17,6 +17,11 @@ import type { ResponseCache } from "./response-cache.ts";
 import { type LaneSlot, type RunRecords, runRequests } from "./run-requests.ts";
 import { RunTimeEstimate } from "./run-time-estimate.ts";
 
+/** The longest that a timer takes, in ms: with more it goes off at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
+const timerMs = (waitMs: number): number => Math.min(longestTimerMs, Math.max(0, Math.ceil(waitMs)));
+
 export interface InferOptions {
   /** When the caller stops waiting, in epoch ms. */
   readonly deadlineMs?: number | undefined;
@@ -63,6 +68,8 @@ export class ModelLane {
   readonly #order: AnswerOrder | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sweepTimer: NodeJS.Timeout | undefined;
+  /** When the timer of the queue's timeouts goes off, in ms of the queue's clock. */
+  #sweepAtMs = Infinity;
   #pumpIsDue = false;
   #running = 0;
   #onEmpty: (() => void)[] = [];
@@ -227,7 +234,7 @@ export class ModelLane {
       this.#tellSwept(taken);
       if (lookAgainAtMs !== undefined) {
         const waitMs = lookAgainAtMs - performance.now();
-        this.#timer = setTimeout(() => this.pump(), Math.max(0, waitMs));
+        this.#timer = setTimeout(() => this.pump(), timerMs(waitMs));
       }
       if (batch === undefined) break;
       this.#running++;
@@ -253,14 +260,16 @@ export class ModelLane {
   /** Requests are told of their queue's timeout when it passes, also while no instance is free. */
   #awaitTimeouts(): void {
     const { nextTimeoutMs } = this.#queue;
-    if (this.#sweepTimer !== undefined || nextTimeoutMs === Infinity) return;
+    if (nextTimeoutMs >= this.#sweepAtMs) return;
+    clearTimeout(this.#sweepTimer);
+    this.#sweepAtMs = nextTimeoutMs;
     this.#sweepTimer = setTimeout(
       () => {
-        this.#sweepTimer = undefined;
+        this.#sweepAtMs = Infinity;
         this.#tellSwept(this.#queue.sweep());
         this.pump();
       },
-      Math.max(0, Math.ceil(nextTimeoutMs - performance.now())),
+      timerMs(nextTimeoutMs - performance.now()),
     );
   }
 
@@ -300,12 +309,7 @@ export class ModelLane {
 
   /** Answers everything that waits, because no instance is left that could run it. */
   #abandon(): void {
-    for (;;) {
-      const taken = this.#queue.take();
-      this.#tellSwept(taken);
-      if (taken.batch === undefined) return;
-      for (const request of taken.batch.requests) this.#fail(request, "REJECTED", new NoInstanceError());
-    }
+    for (const request of this.#queue.clear()) this.#fail(request, "REJECTED", new NoInstanceError());
   }
 
   async #runBatch(slot: LaneSlot, { requests, rows, closed }: Batch<LaneRequest>): Promise<void> {
