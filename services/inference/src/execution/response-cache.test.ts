@@ -59,6 +59,12 @@ describe("what is kept", () => {
     expect(cache.get("d")).toBeUndefined();
   });
 
+  test.each([0.5, 66_000.00000000001])("may be so for a fraction of ms: %d", (timeToLiveMs) => {
+    const cache = new ResponseCache({ maxBytes: 3000, timeToLiveMs });
+    cache.set("a", [tensor([1])]);
+    expect(cache.bytes).toBeGreaterThan(0);
+  });
+
   test("is forgotten after its time", async () => {
     const cache = new ResponseCache({ maxBytes: 3000, timeToLiveMs: 5 });
     cache.set("a", [tensor([1])]);

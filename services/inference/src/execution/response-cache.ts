@@ -6,7 +6,7 @@ import { add, type ModelStatistics } from "./model-statistics.ts";
 export interface ResponseCacheOptions {
   /** Memory for the outputs that are kept, in bytes. */
   readonly maxBytes: number;
-  /** How long they are kept, in ms; undefined: until others push them out. */
+  /** How long they are kept, in ms, rounded to whole ones, at least 1; undefined: until others push them out. */
   readonly timeToLiveMs: number | undefined;
 }
 
@@ -25,7 +25,7 @@ export class ResponseCache {
       maxSize: maxBytes,
       maxEntrySize: maxBytes,
       sizeCalculation: (tensors) => tensors.reduce((sum, { data }) => sum + data.byteLength, entryBytes),
-      ...(timeToLiveMs === undefined ? {} : { ttl: timeToLiveMs }),
+      ...(timeToLiveMs === undefined ? {} : { ttl: Math.max(1, Math.round(timeToLiveMs)) }),
     });
   }
 
