@@ -7,12 +7,12 @@ import {
   type Swept,
   type Tensor,
 } from "@millrace/tensor";
-import { AnswerOrder } from "./answer-order.ts";
+import { AnswerOrder, type AnswerPlace } from "./answer-order.ts";
 import { groupOf, type LaneRequest } from "./lane-request.ts";
 import type { ModelInstance } from "./model-instance.ts";
 import type { FailureReason, ModelStatistics } from "./model-statistics.ts";
 import { DeadlinePassedError, InferenceCancelledError, NoInstanceError, QueueTimeoutError } from "./queue-errors.ts";
-import { predictionMargin, refuseTheLate } from "./refuse-the-late.ts";
+import { batchMargin, refuseTheLate } from "./refuse-the-late.ts";
 import type { ResponseCache } from "./response-cache.ts";
 import { type LaneSlot, type RunRecords, runRequests } from "./run-requests.ts";
 import { RunTimeEstimate } from "./run-time-estimate.ts";
@@ -85,7 +85,7 @@ export class ModelLane {
       () => performance.now(),
       (rows) => {
         const runMs = this.#estimate.runMs(rows, performance.now());
-        return runMs === undefined ? undefined : runMs * predictionMargin;
+        return runMs === undefined ? undefined : runMs * batchMargin;
       },
     );
   }
@@ -145,9 +145,10 @@ export class ModelLane {
     read: (outputs: readonly Tensor[]) => R,
   ): Promise<R> {
     const { cache } = this.#parts;
-    if (cache === undefined || options.bypassCache === true) return this.#enqueue(inputs, rows, options, read);
-    return cache.answer({ inputs, rows }, this.statistics, read, (keepAndRead) =>
-      this.#enqueue(inputs, rows, options, keepAndRead),
+    const place = this.#order?.enter(levelOf(this.#options, options.priority));
+    if (cache === undefined || options.bypassCache === true) return this.#enqueue(inputs, rows, options, place, read);
+    return cache.answer({ inputs, rows, place }, this.statistics, read, (keepAndRead) =>
+      this.#enqueue(inputs, rows, options, place, keepAndRead),
     );
   }
 
@@ -155,11 +156,11 @@ export class ModelLane {
     inputs: readonly Tensor[],
     rows: number,
     { deadlineMs, signal, priority, queueTimeoutMs }: InferOptions,
+    place: AnswerPlace | undefined,
     read: (outputs: readonly Tensor[]) => R,
   ): Promise<R> {
     return new Promise<R>((resolve, reject) => {
       const arrivedMs = performance.now();
-      const place = this.#order?.enter(levelOf(this.#options, priority));
       const request: LaneRequest = {
         inputs,
         rows: this.#options.batched ? rows : 1,

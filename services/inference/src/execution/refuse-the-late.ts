@@ -4,7 +4,13 @@ import type { LaneSlot } from "./run-requests.ts";
 import type { RunTimeEstimate } from "./run-time-estimate.ts";
 
 /** A prediction may be wrong by so much, and the request is still answered in time. */
-export const predictionMargin = 1.25;
+const predictionMargin = 1.25;
+
+/**
+ * A run may take so many times what was measured, and all in its batch are still answered in time. More than of a single
+ * prediction is kept in reserve, since a batch that ends late is late for everyone in it.
+ */
+export const batchMargin = 2;
 
 /** What is ahead of a request. */
 export interface Ahead {
