@@ -108,7 +108,7 @@ export const instanceLog =
     onWedged: (standsIn) =>
       log.error(
         { model, version, standsIn },
-        `A worker of ${model} version ${version} is wedged in a run${standsIn ? "; another stands in for it" : ", and the memory budget has no room for another"}.`,
+        `A worker of ${model} version ${version} is wedged in a run${standsIn ? "; another stands in for it" : ", and no other may stand in for it: the memory budget has no room, or as many stand in as it has instances"}.`,
       ),
     onReplaced: () => log.info({ model, version }, `Another worker of ${model} version ${version} takes work.`),
     onFailed: (err, retryInMs) =>

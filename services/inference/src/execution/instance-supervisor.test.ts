@@ -138,3 +138,70 @@ describe("a worker that is wedged", () => {
     expect(told).toEqual(["wedged, no room for another"]);
   }, 60_000);
 });
+
+describe("beyond its instances a supervisor holds memory for the threads that live or start, and no more", () => {
+  /** Runs of a loop in threads of their own, so that a test chooses when one is wedged, returns or ends. */
+  const looped = async () => {
+    const memory = new MemoryBudget(Infinity);
+    const statistics = new ModelStatistics();
+    const failed: number[] = [];
+    const started: ModelInstance[] = [];
+    const gates: (() => Promise<void>)[] = [];
+    const supervisor = new InstanceSupervisor({
+      count: 1,
+      start: async (onChange) => {
+        await gates.shift()?.();
+        const instance = await ModelInstance.start(loopModel(), { intraOpThreads: 1, maxRunTimeMs: 60, onChange });
+        started.push(instance);
+        return instance;
+      },
+      takeMemory: () => memory.take("another instance", 1),
+      statistics,
+      observer: { onLost() {}, onWedged() {}, onReplaced() {}, onFailed: (_, retryInMs) => failed.push(retryInMs) },
+    });
+    await supervisor.start();
+    const lane = new ModelLane({ maxBatchSize: 1, maxQueueDelayMs: 0, maxQueueSize: 100, batched: false }, statistics, {
+      retireInstances: () => supervisor.close(),
+    });
+    supervisor.serve(lane);
+    closers.push(() => lane.close());
+    return { memory, failed, started, gates, lane };
+  };
+  const long = 300_000;
+  const until = async (holds: () => boolean) => {
+    while (!holds()) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+
+  test("where the run returns while its stand-in still starts", async () => {
+    const { memory, started, gates, lane } = await looped();
+    const gate = Promise.withResolvers<void>();
+    gates.push(() => gate.promise);
+    await expect(inferred(lane, steps(long))).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(memory.takenBytes).toBe(1);
+    await until(() => lane.alive);
+    gate.resolve();
+    await until(() => started.length === 2 && memory.takenBytes === 0);
+    expect(lane.instances).toEqual([started[0]]);
+  }, 30_000);
+
+  test("where every run is wedged: no more stand in than it has instances", async () => {
+    const { memory, started, lane } = await looped();
+    await expect(inferred(lane, steps(5 * long))).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await until(() => started.length === 2 && lane.alive);
+    await expect(inferred(lane, steps(5 * long))).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(memory.takenBytes).toBe(1);
+    expect(lane.alive).toBe(false);
+    await until(() => memory.takenBytes === 0);
+    expect(started).toHaveLength(2);
+  }, 30_000);
+
+  test("where the stand-in fails to start: a wedged one may return, and no retry is told of", async () => {
+    const { memory, failed, gates, lane } = await looped();
+    gates.push(() => Promise.reject(new Error("no thread")));
+    await expect(inferred(lane, steps(long))).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await until(() => failed.length === 1);
+    expect(failed).toEqual([0]);
+    expect(memory.takenBytes).toBe(0);
+    await until(() => lane.alive);
+  }, 30_000);
+});

@@ -10,7 +10,7 @@ export interface InstanceObserver {
   onWedged(standsIn: boolean): void;
   /** Another was started in the place of one that was lost, or that is wedged. */
   onReplaced(): void;
-  /** Starting another failed. @param retryInMs when it is tried again. */
+  /** Starting another failed. @param retryInMs when it is tried again; 0 where it is not, since a wedged one may return. */
   onFailed(error: unknown, retryInMs: number): void;
 }
 
@@ -24,14 +24,12 @@ export interface SupervisorOptions {
   readonly observer: InstanceObserver;
 }
 
-/** One instance, and what is to be given back when it is gone. */
+/** One instance that is looked after. */
 interface Member {
   readonly instance: ModelInstance;
   readonly startedMs: number;
   /** Whether it is in a run that takes too long. */
   wedged: boolean;
-  /** Memory beyond that of `count` instances. */
-  release: (() => void) | undefined;
 }
 
 const firstRetryMs = 100;
@@ -41,8 +39,8 @@ const steadyMs = 10_000;
 
 /**
  * Keeps a model's instances at their number: one that is lost is replaced, after a pause that doubles while they do not
- * live long; while one is wedged another stands in for it, where the memory budget has room, and the surplus is retired
- * when the run returns after all.
+ * live long; while one is wedged another stands in for it, where the memory budget has room and no more than `count` do
+ * already, and the surplus is retired when the run returns after all.
  */
 export class InstanceSupervisor {
   readonly #options: SupervisorOptions;
@@ -50,6 +48,10 @@ export class InstanceSupervisor {
   #lane: ModelLane | undefined;
   #closing = false;
   #starting = 0;
+  /** Instances that are too many, whose threads have not ended yet. */
+  #retiring = 0;
+  /** Gives back the memory taken for threads beyond `count`, one each. */
+  readonly #extra: (() => void)[] = [];
   #retryMs = firstRetryMs;
   readonly #retries = new Set<NodeJS.Timeout>();
 
@@ -59,7 +61,7 @@ export class InstanceSupervisor {
 
   /** Starts `count` instances. @throws what starting one throws; `close` retires those that were started. */
   async start(): Promise<readonly ModelInstance[]> {
-    for (let index = 0; index < this.#options.count; index++) await this.#add(undefined);
+    for (let index = 0; index < this.#options.count; index++) await this.#add();
     return [...this.#members].map(({ instance }) => instance);
   }
 
@@ -76,17 +78,34 @@ export class InstanceSupervisor {
     await Promise.all([...this.#members].map(({ instance }) => instance.close()));
   }
 
-  async #add(release: (() => void) | undefined): Promise<void> {
+  /** Whether one is in a run, which may never return. */
+  get inRun(): boolean {
+    return [...this.#members].some(({ instance: { state } }) => state === "running" || state === "wedged");
+  }
+
+  /** @returns whether it takes work. */
+  async #add(): Promise<boolean> {
     let member: Member | undefined;
-    const instance = await this.#options.start(() => {
-      if (member !== undefined) this.#look(member);
-    });
-    member = { instance, startedMs: performance.now(), wedged: false, release };
+    this.#starting++;
+    let instance: ModelInstance;
+    try {
+      instance = await this.#options.start(() => {
+        if (member !== undefined) this.#look(member);
+      });
+    } finally {
+      this.#starting--;
+    }
+    member = { instance, startedMs: performance.now(), wedged: false };
     this.#members.add(member);
     // It may have ended while the promise of its start was on its way.
     if (instance.state === "retired") this.#look(member);
     else if (this.#closing) await instance.close();
-    else this.#lane?.add(instance);
+    else if (this.#able > this.#options.count) await this.#retire(member);
+    else {
+      this.#lane?.add(instance);
+      return true;
+    }
+    return false;
   }
 
   #look(member: Member): void {
@@ -101,19 +120,10 @@ export class InstanceSupervisor {
     if (!this.#members.delete(member)) return;
     const { observer, statistics } = this.#options;
     this.#lane?.remove(member.instance);
-    const isNeeded = !this.#closing && this.#able + this.#starting < this.#options.count;
-    // Where another stands in for this one already, that one's memory is no longer beyond the usual.
-    if (!isNeeded && member.release === undefined) {
-      for (const other of this.#members) {
-        if (other.release === undefined) continue;
-        other.release();
-        other.release = undefined;
-        break;
-      }
-    }
-    member.release?.();
+    this.#giveBack();
     if (this.#closing) return;
     if (performance.now() - member.startedMs >= steadyMs) this.#retryMs = firstRetryMs;
+    const isNeeded = this.#able + this.#starting + this.#retries.size < this.#options.count;
     const retryInMs = isNeeded ? this.#nextRetryMs() : 0;
     statistics.instances.lost++;
     observer.onLost(member.instance.lostBy, retryInMs);
@@ -122,33 +132,39 @@ export class InstanceSupervisor {
 
   #wedged(member: Member): void {
     member.wedged = true;
-    this.#options.statistics.instances.wedged++;
-    let release: (() => void) | undefined;
-    try {
-      if (!this.#closing) release = this.#options.takeMemory();
-    } catch {
-      // Without room for another one the model waits for this one; the observer is told.
+    const { count, observer, statistics } = this.#options;
+    statistics.instances.wedged++;
+    const coming = this.#starting + this.#retries.size;
+    let standsIn = this.#able + coming >= count;
+    // A model whose every run is wedged must not take one thread after the other.
+    if (!this.#closing && !standsIn && this.#members.size + coming < 2 * count) {
+      try {
+        this.#takeForOneMore();
+        standsIn = true;
+        void this.#replace();
+      } catch {
+        // Without room for another one the model waits for this one; the observer is told.
+      }
     }
-    this.#options.observer.onWedged(release !== undefined);
-    if (release !== undefined) void this.#replace(release);
+    observer.onWedged(standsIn);
     this.#lane?.onInstanceChange();
   }
 
   /** A wedged run returned after all. Where another stands in for it, one of them is too many. */
   #unwedged(member: Member): void {
     member.wedged = false;
-    if (this.#closing || this.#able + this.#starting <= this.#options.count) {
-      this.#lane?.onInstanceChange();
-      return;
-    }
-    // The memory that was taken for the one that stands in is given back when this one is gone.
-    const other = [...this.#members].find(({ release }) => release !== undefined);
-    if (other !== undefined && other !== member) {
-      [member.release, other.release] = [other.release, member.release];
-    }
+    if (this.#closing || this.#able <= this.#options.count) this.#lane?.onInstanceChange();
+    else void this.#retire(member);
+  }
+
+  /** Retires one that is free and too many. Its thread takes memory until it ends. */
+  async #retire(member: Member): Promise<void> {
     this.#members.delete(member);
     this.#lane?.remove(member.instance);
-    void member.instance.close().then(member.release);
+    this.#retiring++;
+    await member.instance.close();
+    this.#retiring--;
+    this.#giveBack();
   }
 
   /** Instances that are not wedged. */
@@ -158,30 +174,54 @@ export class InstanceSupervisor {
     return able;
   }
 
+  /** Threads that live or start, beyond `count`. */
+  get #surplus(): number {
+    return this.#members.size + this.#retiring + this.#starting - this.#options.count;
+  }
+
+  /** @throws MemoryBudgetError */
+  #takeForOneMore(): void {
+    if (this.#surplus + 1 > this.#extra.length) this.#extra.push(this.#options.takeMemory());
+  }
+
+  #giveBack(): void {
+    while (this.#extra.length > Math.max(0, this.#surplus)) this.#extra.pop()?.();
+  }
+
   #retry(inMs: number): void {
     const timer = setTimeout(() => {
       this.#retries.delete(timer);
-      void this.#replace(undefined);
+      // A wedged one may have come back meanwhile.
+      if (this.#able + this.#starting >= this.#options.count) return;
+      try {
+        this.#takeForOneMore();
+      } catch (error) {
+        this.#failed(error);
+        return;
+      }
+      void this.#replace();
     }, inMs);
     this.#retries.add(timer);
   }
 
-  async #replace(release: (() => void) | undefined): Promise<void> {
-    this.#starting++;
+  /** Starts one more; memory for it is taken. */
+  async #replace(): Promise<void> {
     try {
-      await this.#add(release);
+      if (!(await this.#add())) return;
       this.#options.statistics.instances.replaced++;
       this.#options.observer.onReplaced();
     } catch (error) {
-      release?.();
-      if (this.#closing) return;
-      const retryInMs = this.#nextRetryMs();
-      this.#options.observer.onFailed(error, retryInMs);
-      // A wedged one that has no stand-in heals by itself; one that was lost does not.
-      if (release === undefined) this.#retry(retryInMs);
-    } finally {
-      this.#starting--;
+      this.#giveBack();
+      if (!this.#closing) this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): void {
+    // A wedged one that has no stand-in heals by itself; one that was lost does not.
+    const isNeeded = this.#members.size + this.#starting + this.#retries.size < this.#options.count;
+    const retryInMs = isNeeded ? this.#nextRetryMs() : 0;
+    this.#options.observer.onFailed(error, retryInMs);
+    if (isNeeded) this.#retry(retryInMs);
   }
 
   #nextRetryMs(): number {

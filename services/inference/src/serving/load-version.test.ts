@@ -1,7 +1,10 @@
 import { existsSync } from "node:fs";
+import { create } from "@bufbuild/protobuf";
+import { type Golden, GoldenSchema } from "@millrace/contracts/millrace/model/v1/model_package";
 import { Registry } from "prom-client";
 import { afterEach, describe, expect, test } from "vitest";
 import { floatRows, inferred } from "../../test/lane-of.ts";
+import { loopModel } from "../../test/loop-model.ts";
 import { scaleModel } from "../../test/models.ts";
 import { instancesBytes, MemoryBudget } from "../execution/memory-budget.ts";
 import { registerInferenceMetrics } from "./inference-metrics.ts";
@@ -22,14 +25,19 @@ const model = scaleModel(2);
 const oneMb = instancesBytes(model.length, 1);
 const versions: ServedVersion[] = [];
 
-const load = async (version: string, options: Partial<ServingOptions> = {}): Promise<ServedVersion> => {
+const load = async (
+  version: string,
+  options: Partial<ServingOptions> = {},
+  bytes: Uint8Array = model,
+  golden?: Golden,
+): Promise<ServedVersion> => {
   const served = await loadVersion(
     {
       name: "scale",
       version,
       origin: { reference: "test", digest: "", repository: "", manifest: undefined },
-      model,
-      golden: undefined,
+      model: bytes,
+      golden,
       options: { ...usual, ...options },
       policy: defaultPolicy,
     },
@@ -71,6 +79,33 @@ describe("the memory budget", () => {
     const options = { shared: shared(2), executionProviders: ["nonsense"] };
     await expect(load("1", options)).rejects.toMatchObject({ reasonName: "MODEL_INVALID" });
     expect(options.shared.memory.takenBytes).toBe(0);
+  }, 30_000);
+
+  test("gives back what a load took whose bytes cannot be copied", async () => {
+    const options = { shared: shared(2) };
+    const gone = new Uint8Array(8);
+    gone.buffer.transfer();
+    await expect(load("1", options, gone)).rejects.toThrow(TypeError);
+    expect(options.shared.memory.takenBytes).toBe(0);
+  });
+
+  test("is given back by a load whose golden run takes too long when that returns; the error does not wait", async () => {
+    const options = { shared: shared(10), maxRunTimeMs: 60 };
+    const golden = create(GoldenSchema, {
+      examples: [
+        {
+          inputs: [
+            { name: "n", datatype: "INT64", shape: [1n], data: new Uint8Array(BigInt64Array.of(1_000_000n).buffer) },
+          ],
+        },
+      ],
+    });
+    await expect(load("1", options, loopModel(), golden)).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      reasonName: "MODEL_NOT_READY",
+    });
+    expect(options.shared.memory.takenBytes).toBeGreaterThan(0);
+    while (options.shared.memory.takenBytes > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   }, 30_000);
 
   test("counts each instance", async () => {

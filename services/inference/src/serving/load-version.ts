@@ -69,7 +69,8 @@ const noMemory = () => {};
 /**
  * Loads a version until it can take traffic: starts its workers, finds out whether its requests can be joined (which
  * warms it up), and checks the golden examples of its package.
- * @throws MemoryBudgetError, ModelInvalidError, GoldenMismatchError, TensorInvalidError. Nothing is left running then.
+ * @throws MemoryBudgetError, ModelInvalidError, GoldenMismatchError, TensorInvalidError. Nothing is left running then but a
+ *   run that takes too long: its worker is retired, and its memory given back, when it returns.
  */
 export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): Promise<ServedVersion> => {
   const { name, version, origin, golden, options } = load;
@@ -80,12 +81,20 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
   const modelBytes = load.model.byteLength + weightBytes;
   const memoryBytes = instancesBytes(modelBytes, options.instances);
   const release = shared?.memory.take(`Version ${version} of the model ${name}`, memoryBytes) ?? noMemory;
-  // Kept to start further instances from, and read by all of them.
-  const model = sharedBytes(load.model);
-  const externalData =
-    load.externalData && new Map([...load.externalData].map(([path, bytes]) => [path, sharedBytes(bytes)]));
+  let model: Uint8Array;
+  let externalData: ReadonlyMap<string, Uint8Array> | undefined;
+  try {
+    // Kept to start further instances from, and read by all of them.
+    model = sharedBytes(load.model);
+    externalData =
+      load.externalData && new Map([...load.externalData].map(([path, bytes]) => [path, sharedBytes(bytes)]));
+  } catch (error) {
+    release();
+    throw error;
+  }
   const limits = { maxRunTimeMs: options.maxRunTimeMs };
   const statistics = new ModelStatistics();
+  const instanceObserver = shared?.instances(name, version) ?? silent;
   const supervisor = new InstanceSupervisor({
     count: options.instances,
     start: (onChange) =>
@@ -104,7 +113,7 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
     takeMemory: () =>
       shared?.memory.take(`Another instance of the model ${name}`, instancesBytes(modelBytes, 1)) ?? noMemory,
     statistics,
-    observer: shared?.instances(name, version) ?? silent,
+    observer: instanceObserver,
   });
   const retireInstances = async () => {
     await supervisor.close();
@@ -145,7 +154,10 @@ export const loadVersion = async (load: VersionToLoad, observer: LoadObserver): 
       limits,
     });
   } catch (error) {
-    await retireInstances();
+    const retired = retireInstances();
+    // A run that takes too long may never return: the error must not wait for it.
+    if (supervisor.inRun) retired.catch((defect: unknown) => instanceObserver.onLost(defect, 0));
+    else await retired;
     throw error;
   }
 };
