@@ -141,7 +141,7 @@ describe("a worker that is wedged", () => {
 
 describe("beyond its instances a supervisor holds memory for the threads that live or start, and no more", () => {
   /** Runs of a loop in threads of their own, so that a test chooses when one is wedged, returns or ends. */
-  const looped = async () => {
+  const looped = async (script?: URL) => {
     const memory = new MemoryBudget(Infinity);
     const statistics = new ModelStatistics();
     const failed: number[] = [];
@@ -151,7 +151,12 @@ describe("beyond its instances a supervisor holds memory for the threads that li
       count: 1,
       start: async (onChange) => {
         await gates.shift()?.();
-        const instance = await ModelInstance.start(loopModel(), { intraOpThreads: 1, maxRunTimeMs: 60, onChange });
+        const instance = await ModelInstance.start(script === undefined ? loopModel() : scaleModel(2), {
+          intraOpThreads: 1,
+          maxRunTimeMs: 60,
+          onChange,
+          script,
+        });
         started.push(instance);
         return instance;
       },
@@ -203,5 +208,21 @@ describe("beyond its instances a supervisor holds memory for the threads that li
     expect(failed).toEqual([0]);
     expect(memory.takenBytes).toBe(0);
     await until(() => lane.alive);
+  }, 30_000);
+
+  test("where the wedged one is lost while its stand-in starts, which fails: another is started", async () => {
+    const { memory, failed, started, gates, lane } = await looped(
+      new URL("../../test/faulty-worker.ts", import.meta.url),
+    );
+    const gate = Promise.withResolvers<void>();
+    gates.push(() => gate.promise);
+    await expect(inferred(lane, floatRows(-4))).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await until(() => lane.instances.length === 0);
+    expect(memory.takenBytes).toBe(0);
+    gate.reject(new Error("no thread"));
+    await until(() => started.length === 2 && lane.alive);
+    expect(failed).toEqual([expect.any(Number)]);
+    expect(failed[0]).toBeGreaterThan(0);
+    expect(memory.takenBytes).toBe(0);
   }, 30_000);
 });
