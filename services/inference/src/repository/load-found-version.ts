@@ -13,7 +13,7 @@ import { warmUp } from "./warm-up.ts";
  * Loads a version that was found, as its model's configuration has it, until it can take traffic.
  * @returns it, and a sentence's end that says whether its requests are joined.
  * @throws ModelConfigInvalidError, ModelInvalidError, GoldenMismatchError and what reading throws. Nothing is left
- *   running then.
+ *   running then but a run that takes too long: its worker is retired when it returns.
  */
 export const loadFoundVersion = async (
   name: string,
@@ -51,7 +51,11 @@ export const loadFoundVersion = async (
     await warmUp(config, name, tensors.inputs, model.lane.instances, { folder, boundary });
     return { served: new ConfiguredVersion(model, config, tensors, labels), joining };
   } catch (error) {
-    await model.retire();
+    const inRun = model.lane.instances.some(({ state }) => state === "running" || state === "wedged");
+    const retired = model.retire();
+    // A run that takes too long may never return: the error must not wait for it.
+    if (inRun) retired.catch((defect: unknown) => defaults.shared?.instances(name, version).onLost(defect, 0));
+    else await retired;
     throw error;
   }
 };
