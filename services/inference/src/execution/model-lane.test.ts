@@ -228,6 +228,34 @@ describe("the response cache", () => {
   });
 });
 
+describe("an answer of the cache", () => {
+  const kept = () => ({ cache: new ResponseCache({ maxBytes: 1 << 20, timeToLiveMs: undefined }) });
+  const requests = [{ name: "run", count: aWhile }, { name: "kept" }];
+
+  test("overtakes a run that began before it", async () => {
+    const lane = await opened(loopModel(), { batched: false }, kept());
+    await inferred(lane, steps(1));
+    expect(await finishing(lane, requests)).toEqual(["kept", "run"]);
+  });
+
+  test("waits for it where answers leave in order", async () => {
+    const lane = await opened(loopModel(), { batched: false, preserveOrdering: true }, kept());
+    await inferred(lane, steps(1));
+    expect(await finishing(lane, requests)).toEqual(["run", "kept"]);
+    expect(lane.statistics).toMatchObject({ cacheHit: { count: 1 }, success: { count: 3 } });
+  });
+
+  test("that cannot be read holds up nobody where answers leave in order", async () => {
+    const lane = await opened(loopModel(), { batched: false, preserveOrdering: true }, kept());
+    await inferred(lane, steps(1));
+    const unread = lane.infer(steps(1), 1, {}, () => {
+      throw new RangeError("too large");
+    });
+    await expect(unread).rejects.toThrow("too large");
+    await expect(inferred(lane, steps(2))).resolves.toHaveLength(1);
+  });
+});
+
 describe("tensors of every kind", () => {
   // Each of the others goes through a whole service in test/open-inference.test.ts.
   const datatypes = ["FP16", "BYTES", "BOOL"] as const satisfies Datatype[];

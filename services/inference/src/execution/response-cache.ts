@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Tensor } from "@millrace/tensor";
 import { LRUCache } from "lru-cache";
+import type { AnswerPlace } from "./answer-order.ts";
 import { add, type ModelStatistics } from "./model-statistics.ts";
 
 export interface ResponseCacheOptions {
@@ -9,6 +10,25 @@ export interface ResponseCacheOptions {
   /** How long they are kept, in ms, rounded to whole ones, at least 1; undefined: until others push them out. */
   readonly timeToLiveMs: number | undefined;
 }
+
+interface CacheRequest {
+  readonly inputs: readonly Tensor[];
+  readonly rows: number;
+  readonly place: AnswerPlace | undefined;
+}
+
+const readOrForfeit = <R>(
+  kept: readonly Tensor[],
+  read: (outputs: readonly Tensor[]) => R,
+  place: AnswerPlace | undefined,
+): R => {
+  try {
+    return read(kept);
+  } catch (error) {
+    place?.forfeit();
+    throw error;
+  }
+};
 
 /** What an entry takes beside the bytes of its tensors: key, names, shapes. A generous guess, so that the bound holds. */
 const entryBytes = 512;
@@ -31,10 +51,11 @@ export class ResponseCache {
 
   /**
    * Answers from what is kept, or runs and keeps.
+   * @param place where answers leave in order: an answer that is kept leaves through it. A run has to do so itself.
    * @param run is given what reads the outputs of the run and keeps them.
    */
   async answer<R>(
-    { inputs, rows }: { readonly inputs: readonly Tensor[]; readonly rows: number },
+    { inputs, rows, place }: CacheRequest,
     statistics: ModelStatistics,
     read: (outputs: readonly Tensor[]) => R,
     run: (keepAndRead: (outputs: readonly Tensor[]) => R) => Promise<R>,
@@ -44,7 +65,8 @@ export class ResponseCache {
     const kept = this.get(key);
     const lookupNs = (performance.now() - startedMs) * 1e6;
     if (kept !== undefined) {
-      const answer = read(kept);
+      const answer = readOrForfeit(kept, read, place);
+      if (place !== undefined) await new Promise<void>((resolve) => place.settle(resolve));
       statistics.hit(rows, lookupNs, (performance.now() - startedMs) * 1e6);
       return answer;
     }
