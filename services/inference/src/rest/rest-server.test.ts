@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
+import { gzipSync } from "node:zlib";
 import { CannotListenError, readBearerTokens } from "@millrace/grpc";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { RestRoute } from "./rest-routes.ts";
@@ -205,16 +206,17 @@ test("bodies that would be more than all may have are refused until those before
   const received = text(socket);
   const head = "POST /v2/length HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
   socket.write(`${head}content-length: 2000\r\n\r\n`);
-  const post = () => ask(request, `http://${address}/v2/length`, { method: "POST" }, Buffer.alloc(1001));
+  socket.write(Buffer.alloc(1999));
+  const post = () => ask(request, `http://${address}/v2/length`, { method: "POST" }, Buffer.alloc(1500));
   let refused = await post();
   // Until the first one is seen.
   while (refused.status === 200) refused = await post();
   expect(refused).toMatchObject({
     status: 503,
-    text: expect.stringContaining("2000 bytes of requests were under way"),
+    text: expect.stringContaining("1999 bytes of requests were under way"),
   });
   expect(refused.response.headers["retry-after"]).toBe("1");
-  socket.write(Buffer.alloc(2000));
+  socket.write(Buffer.alloc(1));
   expect(await received).toMatch(/2000$/);
   expect((await post()).status).toBe(200);
 });
@@ -248,5 +250,45 @@ describe("a body that is too large", () => {
       ask(request, `http://${address}/v2/length`, { method: "POST", headers }, Buffer.alloc(bytes));
     expect(await post(2000)).toMatchObject({ status: 200, text: "2000" });
     expect(await post(3000)).toMatchObject({ status: 413, text: refusal("more") });
+  });
+});
+
+describe("the bytes of bodies on their way", () => {
+  const head = "POST /v2/length HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n";
+  const slow: RestRoute = {
+    method: "GET",
+    path: "v2/slow",
+    answer: async () => {
+      await sleep(200);
+      return plain("slow");
+    },
+  };
+  const lengthOf = async (address: string, body: Uint8Array<ArrayBuffer>, headers = {}) => {
+    const answer = await fetch(`http://${address}/v2/length`, { method: "POST", body, headers });
+    return `${answer.status} ${await answer.text()}`;
+  };
+
+  test("are those that have come, and none of a connection that closed while it waited for its turn", async () => {
+    const server = await listen({ routes: [...routes, slow], maxInFlightBytes: 2000 });
+    const port = Number(server.address.split(":").at(-1));
+    for (const first of ["", "GET /v2/slow HTTP/1.1\r\nHost: a\r\n\r\n"]) {
+      const sockets = Array.from({ length: 4 }, () => connect(port, "127.0.0.1"));
+      for (const socket of sockets) socket.on("error", () => {}).write(`${first}${head}`);
+      await sleep(50);
+      if (first !== "") {
+        for (const socket of sockets) socket.destroy();
+        await sleep(400);
+      }
+      expect(await lengthOf(server.address, new Uint8Array(2000))).toBe("200 2000");
+      for (const socket of sockets) socket.destroy();
+    }
+  });
+
+  test("are those that a compressed body inflates to", async () => {
+    const server = await listen({ maxReceiveBytes: 5000, maxInFlightBytes: 4000 });
+    const gzip = { "content-encoding": "gzip" };
+    expect(await lengthOf(server.address, new Uint8Array(gzipSync(new Uint8Array(3000))), gzip)).toBe("200 3000");
+    expect(await lengthOf(server.address, new Uint8Array(gzipSync(new Uint8Array(4900))), gzip)).toMatch(/^503 /);
+    expect(await lengthOf(server.address, new Uint8Array(3000))).toBe("200 3000");
   });
 });
