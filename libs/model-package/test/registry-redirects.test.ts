@@ -86,3 +86,29 @@ describe("a registry that only ever sends on", () => {
     await close(circle);
   });
 });
+
+describe("another host that a registry sends on to, and that asks for credentials", () => {
+  test("is told none, wherever it says that they are to be sent", async () => {
+    const told: (string | undefined)[] = [];
+    const foreign = createServer((incoming, outgoing) => {
+      told.push(incoming.headers.authorization);
+      outgoing.writeHead(401, { "www-authenticate": `Bearer realm="http://${foreignHost}/token"` }).end();
+    });
+    const foreignHost = await listen(foreign);
+    const registry = createServer((_, outgoing) => {
+      outgoing.writeHead(307, { location: `http://${foreignHost}/moved` }).end();
+    });
+    const host = await listen(registry);
+    const folder = await mkdtemp(join(tmpdir(), "millrace-docker-"));
+    const auth = Buffer.from("someone:secret").toString("base64");
+    await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [host]: { auth } } }));
+    vi.stubEnv("DOCKER_CONFIG", folder);
+    const store = await openModelStore(`oci://${host}`);
+    await expectReason(store.resolve("flight_delay:latest"), "REGISTRY_UNAVAILABLE", "UNAUTHENTICATED");
+    expect(told).toEqual([undefined]);
+    vi.unstubAllEnvs();
+    await store.close();
+    await Promise.all([close(registry), close(foreign)]);
+    await rm(folder, { recursive: true });
+  });
+});

@@ -107,7 +107,8 @@ export class RegistryClient {
     const scope = `repository:${call.repository}:${actions}`;
     const answer = await this.#sendFollowing(call, this.#auth.known(scope));
     const challenge = answer.header("www-authenticate");
-    if (answer.status !== 401 || challenge === undefined) {
+    // A challenge says where credentials are to be sent: only the registry's own is believed.
+    if (answer.status !== 401 || challenge === undefined || answer.url.origin !== this.#origin) {
       return answer;
     }
     await answer.body.dump();

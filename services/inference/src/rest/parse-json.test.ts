@@ -83,3 +83,9 @@ const normal = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, normal(each)]));
 };
+
+test("words for numbers that are not finite are bounded, since each takes far more memory than text", () => {
+  const many = `[${"NaN,".repeat(1_000_000)}NaN]`;
+  expect(() => parse(many)).toThrow(/^body: expected at most 1000000 times NaN or Infinity/);
+  expect(parse(`[${"NaN,".repeat(1000)}NaN]`)).toHaveLength(1001);
+});

@@ -63,6 +63,8 @@ export const describe = (value: JsonValue | undefined): string => {
 
 /** The key of the object that a bare word becomes: no text that comes in can have it by chance or by guess. */
 const mark = randomUUID();
+/** Each takes many times its length while it is read. */
+const maxWords = 1_000_000;
 const words = new Map([
   ["NaN", Number.NaN],
   ["Infinity", Number.POSITIVE_INFINITY],
@@ -100,6 +102,13 @@ const markWords = (text: string): string | undefined => {
     const start = text[at - 1] === "-" ? at - 1 : at;
     const word = ["-Infinity", "-Inf", "Infinity", "Inf", "NaN"].find((word) => text.startsWith(word, start));
     if (word === undefined) return undefined;
+    if (parts.length >= 2 * maxWords) {
+      throw new BodyInvalidError(
+        "body",
+        `at most ${maxWords} times NaN or Infinity in JSON, which are read one by one; more as binary_data`,
+        "more",
+      );
+    }
     parts.push(text.slice(done, start), `{"${mark}":"${word}"}`);
     done = start + word.length;
     at = done;
