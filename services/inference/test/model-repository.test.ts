@@ -141,6 +141,8 @@ beforeAll(async () => {
 
   const store = await openModelStore(`oci:${more}`);
   await store.push("packed", scalePackage(7), ["production"]);
+  await store.push("imaged", scalePackage(8), ["v1"]);
+  await store.pushImage("imaged:v1", ["v1-image"]);
   await store.push("numbered", scalePackage(2), ["2"]);
   await store.push("numbered", scalePackage(5), ["5", "candidate"]);
   await store.push("vague", scalePackage(2), ["green"]);
@@ -171,6 +173,7 @@ describe("a folder of models serves", () => {
     ["the highest version of a folder, where nothing says otherwise", "plain", [3, 6]],
     ["an MLflow folder", "flow", [6, 12]],
     ["the package of an OCI layout that production points at", "packed", [7, 14]],
+    ["the only package of an OCI layout that has its image as well", "imaged", [8, 16]],
   ])("%s", async (_, model, expected) => {
     expect(await answer(model)).toEqual(expected);
   });
@@ -429,7 +432,7 @@ describe("a load by call", () => {
 
   test("lists what is loaded by source and state", async () => {
     const inMore = (await service.oip.repositoryIndex({ repositoryName: more, ready: true })).models;
-    expect(inMore.map(({ name }) => name)).toEqual(["depends", "flow", "numbered", "packed"]);
+    expect(inMore.map(({ name }) => name)).toEqual(["depends", "flow", "imaged", "numbered", "packed"]);
     await service.oip.repositoryModelUnload({ modelName: "depends" });
     expect(await indexOf("depends")).toEqual([
       expect.objectContaining({ version: "1", state: "UNAVAILABLE", reason: "unloaded" }),

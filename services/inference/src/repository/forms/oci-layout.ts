@@ -1,5 +1,5 @@
 import { basename, dirname, join, resolve } from "node:path";
-import { type ModelStore, openModelStore } from "@millrace/model-package";
+import { type ModelStore, openModelStore, PackageMalformedError } from "@millrace/model-package";
 import { ModelInvalidError } from "@millrace/tensor";
 import { fingerprint } from "../fingerprint.ts";
 import type { FoundModel, FoundVersion } from "../found-model.ts";
@@ -49,8 +49,9 @@ const versionsOf = async (store: ModelStore, folder: string, name: string): Prom
   if (numbers.length > 0) {
     return numbers.map((tag) => packageVersion(folder, name, tag, `${name}:${tag}`, digests.get(tag) ?? ""));
   }
-  const different = new Set(digests.values());
-  const tag = pointers.find((pointer) => digests.has(pointer)) ?? (different.size === 1 ? tags[0] : undefined);
+  const pointer = pointers.find((pointer) => digests.has(pointer));
+  const packages = pointer === undefined ? await packagesOf(store, name, digests) : [];
+  const tag = pointer ?? (new Set(packages.map(([, digest]) => digest)).size === 1 ? packages[0]?.[0] : undefined);
   if (tag === undefined) {
     throw new ModelInvalidError(
       tags.length === 0
@@ -59,6 +60,24 @@ const versionsOf = async (store: ModelStore, folder: string, name: string): Prom
     );
   }
   return [packageVersion(folder, name, "1", `${name}:${tag}`, digests.get(tag) ?? "")];
+};
+
+/** The tags that name packages, each with its digest: images of packages lie beside them. */
+const packagesOf = async (
+  store: ModelStore,
+  name: string,
+  digests: ReadonlyMap<string, string>,
+): Promise<(readonly [string, string])[]> => {
+  const found: (readonly [string, string])[] = [];
+  for (const [tag, digest] of digests) {
+    try {
+      await store.pull(`${name}@${digest}`);
+      found.push([tag, digest]);
+    } catch (error) {
+      if (!(error instanceof PackageMalformedError)) throw error;
+    }
+  }
+  return found;
 };
 
 const packageVersion = (
