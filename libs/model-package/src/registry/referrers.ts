@@ -6,7 +6,6 @@ import { descriptorJson } from "../encode-package.ts";
 import { mediaTypes } from "../media-types.ts";
 import { sizeLimits } from "../package-content.ts";
 import { RegistryUnavailableError } from "../registry-unavailable-error.ts";
-import { nextPage } from "./next-page.ts";
 import { readLimited } from "./read-limited.ts";
 import type { RegistryClient, RegistryResponse } from "./registry-client.ts";
 
@@ -109,7 +108,7 @@ const askRegistry = async (
     }
     const bytes = await readLimited("The list of signatures", answer.body, sizeLimits.manifest);
     found.push(...entriesOf(client, bytes));
-    target = nextPage(answer);
+    target = client.nextPage(answer);
   }
   return found;
 };

@@ -97,6 +97,25 @@ export class RegistryClient {
     return this.#checkTls(location);
   }
 
+  /**
+   * Where a list goes on, by the answer's Link header (RFC 8288); undefined at its end.
+   *
+   * @throws RegistryUnavailableError where the header names no URL, or one of another host.
+   */
+  nextPage(answer: RegistryResponse): URL | undefined {
+    const next = /<([^>]+)>\s*;\s*rel="?next"?/.exec(answer.header("link") ?? "")?.[1];
+    if (next === undefined) {
+      return undefined;
+    }
+    const url = URL.parse(next, answer.url.href);
+    if (url?.origin !== this.#origin) {
+      throw new RegistryUnavailableError(this.host, "goes on with a list at an address that is not its own", {
+        code: "FAILED_PRECONDITION",
+      });
+    }
+    return url;
+  }
+
   async close(): Promise<void> {
     await this.#dispatcher.destroy();
   }

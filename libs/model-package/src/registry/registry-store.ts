@@ -9,7 +9,6 @@ import { isReferrersTag } from "../package-reference.ts";
 import { RegistryUnavailableError } from "../registry-unavailable-error.ts";
 import type { TransferObserver } from "../transfer.ts";
 import { downloadBlob } from "./download-blob.ts";
-import { nextPage } from "./next-page.ts";
 import { readLimited } from "./read-limited.ts";
 import { findReferrers, listReferrer } from "./referrers.ts";
 import { parseRegistryUrl } from "./registry-address.ts";
@@ -28,6 +27,7 @@ export const openRegistryStore = (url: string, onTransfer: TransferObserver = ()
 const manifestAttempts = 4;
 const manifestPauseMs = 100;
 const tagPageLimitBytes = 4 * 1024 ** 2;
+const tagPagesLimit = 256;
 /** Many registries name no digest where the Accept header lacks the manifest's own type. */
 const acceptManifest = {
   accept: [mediaTypes.manifest, mediaTypes.index, mediaTypes.dockerManifest, mediaTypes.dockerIndex].join(", "),
@@ -157,17 +157,25 @@ class RegistryStore implements ArtifactStore {
     const name = this.#name(repository);
     const tags: string[] = [];
     let target: string | URL | undefined = `/v2/${name}/tags/list?n=1000`;
-    while (target !== undefined) {
-      const answer = await this.#client.send({ method: "GET", target, repository: name, accept: [200, 404], signal });
+    for (let page = 0; target !== undefined; page += 1) {
+      if (page === tagPagesLimit) {
+        throw new RegistryUnavailableError(this.#client.host, `lists tags on more than ${tagPagesLimit} pages`, {
+          code: "FAILED_PRECONDITION",
+        });
+      }
+      const answer: RegistryResponse = await this.#client.send({
+        method: "GET",
+        target,
+        repository: name,
+        accept: [200, 404],
+        signal,
+      });
       if (answer.status === 404) {
         await answer.body.dump();
         return [];
       }
-      const page: unknown = JSON.parse(
-        new TextDecoder().decode(await readLimited("A page of tags", answer.body, tagPageLimitBytes)),
-      );
-      tags.push(...tagsOf(page));
-      target = nextPage(answer);
+      tags.push(...tagsOf(this.#client.host, await readLimited("A page of tags", answer.body, tagPageLimitBytes)));
+      target = this.#client.nextPage(answer);
     }
     return tags.filter((tag) => !isReferrersTag(tag)).sort();
   }
@@ -181,7 +189,16 @@ class RegistryStore implements ArtifactStore {
   }
 }
 
-const tagsOf = (page: unknown): string[] => {
+const tagsOf = (host: string, bytes: Uint8Array): string[] => {
+  let page: unknown;
+  try {
+    page = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new RegistryUnavailableError(host, "answered with a list of tags that is no JSON", {
+      code: "FAILED_PRECONDITION",
+      cause,
+    });
+  }
   const tags = typeof page === "object" && page !== null && "tags" in page ? page.tags : undefined;
   return Array.isArray(tags) ? tags.filter((tag): tag is string => typeof tag === "string") : [];
 };
