@@ -55,6 +55,10 @@ export const decodeManifest = (reference: string, bytes: Uint8Array): PackageLay
   return { config, layers, files, externalData };
 };
 
+/** Whether a manifest is that of a package, rather than of an image or of another artifact beside it. */
+export const isPackageManifest = (reference: string, bytes: Uint8Array): boolean =>
+  parseJsonObject(`the manifest of ${reference}`, bytes).artifactType === mediaTypes.artifact;
+
 /** Checks a config against the manifest: `diffIds` must be the layers' digests, in their order. */
 export const checkConfig = (reference: string, bytes: Uint8Array, layers: readonly Descriptor[]): void => {
   const what = `The config of ${reference}`;
@@ -100,6 +104,13 @@ const filesOf = (
       limit(`${path} of ${reference}`, layer, externalDataLimits.fileBytes);
       externalData.set(path, layer);
     }
+  }
+  if (externalData.size > externalDataLimits.files) {
+    throw new PackageMalformedError(
+      `The manifest of ${reference}`,
+      `at most ${externalDataLimits.files} files with weights`,
+      `${externalData.size}`,
+    );
   }
   return { files, externalData };
 };

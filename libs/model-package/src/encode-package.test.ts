@@ -8,6 +8,7 @@ import { digestOf } from "./digest.ts";
 import { encodePackage } from "./encode-package.ts";
 import { brokenBySpecification } from "./model-spec-config.reference.ts";
 import { expectReason } from "./model-store.contract.ts";
+import { externalDataLimits } from "./package-content.ts";
 import { samplePackage } from "./sample-package.fixture.ts";
 
 const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
@@ -18,6 +19,20 @@ describe("the artifact of a package", () => {
     expect(encodePackage(samplePackage()).manifest.descriptor.digest).toBe(
       "sha256:83640872778e100a53b091cd5c6b24484f5084440333bba6c30a35894b0fd3c3",
     );
+  });
+
+  test("is refused with more files with weights than a package may have", () => {
+    const manifest = JSON.parse(text(encodePackage(samplePackage()).manifest.bytes));
+    const weights = Array.from({ length: externalDataLimits.files + 1 }, (_, index) => ({
+      ...manifest.layers[0],
+      annotations: { "org.cncf.model.filepath": `weights/${index}` },
+    }));
+    const read = (count: number) => {
+      const layers = [...manifest.layers, ...weights.slice(0, count)];
+      return decodeManifest("flight_delay:v1", Buffer.from(JSON.stringify({ ...manifest, layers })));
+    };
+    expect(read(externalDataLimits.files).externalData.size).toBe(externalDataLimits.files);
+    expect(() => read(externalDataLimits.files + 1)).toThrow(/at most 4096 files with weights, got 4097/);
   });
 
   test("does not depend on the order of map entries", () => {

@@ -1,5 +1,5 @@
 import type { ArtifactStore } from "./artifact-store.ts";
-import { checkConfig, decodeManifest, decodeModelPackage } from "./decode-package.ts";
+import { checkConfig, decodeManifest, decodeModelPackage, isPackageManifest } from "./decode-package.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type Digest, isDigest } from "./digest.ts";
 import { encodePackage } from "./encode-package.ts";
@@ -149,6 +149,21 @@ export class ModelStore {
   /** The tags of a repository, sorted; empty where there is no such repository. */
   async tags(repository: string, signal?: AbortSignal): Promise<string[]> {
     return this.#artifacts.tags(checkRepository(repository), signal);
+  }
+
+  /**
+   * The tags of a repository that name packages, sorted, with the digests that they mean now: not those of images and
+   * other artifacts beside them. Reads each tag's manifest.
+   *
+   * @throws PackageCorruptError; PackageMalformedError where a manifest is no JSON.
+   */
+  async packageTags(repository: string, signal?: AbortSignal): Promise<Map<string, Digest>> {
+    const packages = new Map<string, Digest>();
+    for (const tag of await this.tags(repository, signal)) {
+      const { resolved, bytes } = await this.#find(`${repository}:${tag}`, signal);
+      if (isPackageManifest(`${repository}:${tag}`, bytes)) packages.set(tag, resolved.digest);
+    }
+    return packages;
   }
 
   /** Points a tag at a package that the repository holds already. @throws PackageUnknownError, PackageMalformedError */

@@ -42,9 +42,9 @@ const withStore = async <T>(folder: string, use: (store: ModelStore) => Promise<
 };
 
 const versionsOf = async (store: ModelStore, folder: string, name: string): Promise<FoundVersion[]> => {
-  const tags = await store.tags(name);
-  const digests = new Map<string, string>();
-  for (const tag of tags) digests.set(tag, (await store.resolve(`${name}:${tag}`)).digest);
+  // An image of a package lies beside it under a tag of its own: it is no other package.
+  const digests: ReadonlyMap<string, string> = await store.packageTags(name);
+  const tags = [...digests.keys()];
   const numbers = tags.filter(isVersion);
   if (numbers.length > 0) {
     return numbers.map((tag) => packageVersion(folder, name, tag, `${name}:${tag}`, digests.get(tag) ?? ""));
