@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { clearField, create, toBinary, toJsonString } from "@bufbuild/protobuf";
@@ -80,6 +89,29 @@ describe("a folder of a package", () => {
     writeFileSync(at("w.bin"), file);
     writeFileSync(at("double/model.onnx"), externalModel("../w.bin").model);
     await expect(readPackageFolder(at("double"), "double")).rejects.toThrow(/\.\.\/w\.bin, which is not there/);
+  });
+
+  test("has no file that a link leads to out of it, and those that a link within it names", async () => {
+    const { model, file } = externalModel("weights/w.bin");
+    writeFileSync(at("double/model.onnx"), model);
+    mkdirSync(at("outside"));
+    writeFileSync(at("outside/w.bin"), file);
+    symlinkSync(at("outside"), at("double/weights"));
+    await expect(readPackageFolder(at("double"), "double")).rejects.toThrow(
+      /weights\/w\.bin is a link out of the folder/,
+    );
+    rmSync(at("double/weights"));
+    mkdirSync(at("double/weights"));
+    symlinkSync(at("outside/w.bin"), at("double/weights/w.bin"));
+    await expect(readPackageFolder(at("double"), "double")).rejects.toThrow(
+      /weights\/w\.bin is a link out of the folder/,
+    );
+    rmSync(at("double/weights/w.bin"));
+    writeFileSync(at("double/kept.bin"), file);
+    symlinkSync("../kept.bin", at("double/weights/w.bin"));
+    symlinkSync(at("double"), at("linked"));
+    const { content } = await readPackageFolder(at("linked"), "double");
+    expect(content.externalData?.get("weights/w.bin")).toEqual(new Uint8Array(file));
   });
 
   test("may be a bare ONNX file, whatever lies beside it", async () => {

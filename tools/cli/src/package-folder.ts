@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import {
@@ -53,7 +53,7 @@ export const readPackageFolder = async (source: string, name: string): Promise<R
   const external = new Set<string>();
   const hasExternalFile = (path: string): boolean => {
     external.add(path);
-    return isPathWithin(folder, path) && existsSync(join(folder, path));
+    return isPathWithin(folder, path) && existsSync(join(folder, path)) && isFileWithin(folder, path);
   };
   const parsed = readModel(model, { maxBytes: modelLimitBytes, hasExternalFile });
   const used = new Set([modelFile, ...external]);
@@ -148,6 +148,16 @@ const listFolder = async (folder: string): Promise<string[]> => {
 };
 
 const isPathWithin = (folder: string, path: string): boolean => resolve(folder, path).startsWith(`${resolve(folder)}/`);
+
+/** Where links lead: a model from elsewhere must not pick files of this machine. @throws MillraceError */
+const isFileWithin = (folder: string, path: string): true => {
+  if (isPathWithin(realpathSync(folder), realpathSync(join(folder, path)))) return true;
+  throw new MillraceError(
+    "INVALID_ARGUMENT",
+    Reason.MODEL_INVALID,
+    `${join(folder, path)} is a link out of the folder: files with weights must lie within ${folder}.`,
+  );
+};
 
 /** In pieces: Node reads a file of more than 2 GiB only so. */
 const readWhole = async (path: string): Promise<Uint8Array> => {

@@ -131,9 +131,13 @@ describe("millrace package", { timeout: 60_000 }, () => {
   });
 
   test("says what is wrong, and writes nothing then", async () => {
+    writeFileSync(at("empty"), "\n");
     const cases: [words: string, code: number, text: RegExp][] = [
       ["push absent oci:./models/none:v1", 1, /FOLDER_UNUSABLE.*absent cannot be used: ENOENT/],
       [`push double oci:./models/none@sha256:${"0".repeat(64)}`, 2, /gets its digest from its content/],
+      [`push double oci:./models/none:v1@sha256:${"0".repeat(64)}`, 2, /gets its digest from its content/],
+      [`image oci:./models/none:v1@sha256:${"0".repeat(64)}`, 2, /both a tag and a digest/],
+      ["keygen release --password-file empty", 2, /password file empty is empty/],
       ["push double none:v1", 2, /names no store/],
       ["pull oci:./models/double:v2 pulled", 1, /PACKAGE_UNKNOWN/],
       ["sign oci:./models/double:v1 --key absent.key", 1, /absent\.key cannot be read: ENOENT/],
@@ -145,6 +149,6 @@ describe("millrace package", { timeout: 60_000 }, () => {
       expect(outcome.code, words).toBe(code);
       expect(outcome.stderr, words).not.toMatch(/^\s+at /m);
     }
-    expect(readdirSync(folder)).toEqual(["double"]);
+    expect(readdirSync(folder)).toEqual(["double", "empty"]);
   });
 });

@@ -77,10 +77,12 @@ const verify = async (text: string, options: StoreOptions & { readonly key: read
 
 const readKey = (file: string): string => readText("key", file);
 
-const readPassword = ({ passwordFile }: PasswordOptions): string | undefined =>
-  passwordFile === undefined
-    ? process.env[passwordVariable] || undefined
-    : readText("password", passwordFile).replace(/\r?\n$/, "");
+const readPassword = ({ passwordFile }: PasswordOptions): string | undefined => {
+  if (passwordFile === undefined) return process.env[passwordVariable] || undefined;
+  const password = readText("password", passwordFile).replace(/\r?\n$/, "");
+  if (password === "") throw new UsageError(`The password file ${passwordFile} is empty: expected a password.`);
+  return password;
+};
 
 const readText = (what: string, file: string): string => {
   try {

@@ -47,7 +47,7 @@ const readBase = async (text: string | undefined, store: string | undefined): Pr
 
 const push = async (source: string, text: string, options: PushOptions): Promise<void> => {
   const { storeUrl, repository, reference, tag } = packageLocation(text, options.store);
-  if (reference !== undefined && tag === undefined) {
+  if (reference?.includes("@")) {
     throw new UsageError(
       `${text} has a digest: what is pushed gets its digest from its content. Expected name or name:tag.`,
     );
@@ -83,6 +83,11 @@ const pull = async (text: string, folder: string, options: StoreOptions): Promis
 
 const image = async (text: string, options: ImageOptions): Promise<void> => {
   const { storeUrl, repository, reference, tag } = packageReference(text, options.store);
+  if (tag !== undefined && reference.includes("@")) {
+    throw new UsageError(
+      `${text} has both a tag and a digest, and the tag may be another package's. Expected name:tag or name@sha256:….`,
+    );
+  }
   const imageTag = options.tag ?? (tag === undefined ? undefined : `${tag}-image`);
   const base = await readBase(options.base, options.store);
   await withStore(storeUrl, async (store) => {
