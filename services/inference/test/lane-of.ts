@@ -9,14 +9,14 @@ const usual: LaneOptions = { maxBatchSize: 8, maxQueueDelayMs: 0, maxQueueSize: 
 export const laneOf = async (
   model: Uint8Array,
   options: Partial<LaneOptions> = {},
-  { instances = 1, ...parts }: LaneParts & { instances?: number } = {},
+  { instances = 1, maxRunTimeMs = 60_000, ...parts }: LaneParts & { instances?: number; maxRunTimeMs?: number } = {},
 ): Promise<ModelLane> => {
   const lane = new ModelLane({ ...usual, ...options }, new ModelStatistics(), parts);
   for (let index = 0; index < instances; index++) {
     lane.add(
       await ModelInstance.start(model, {
         intraOpThreads: 1,
-        maxRunTimeMs: 60_000,
+        maxRunTimeMs,
         onChange: () => lane.onInstanceChange(),
       }),
     );

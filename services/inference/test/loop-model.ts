@@ -9,7 +9,7 @@ import {
 const value = (
   name: string,
   elemType: number,
-  dims: readonly bigint[],
+  dims: readonly (bigint | string)[],
 ): MessageInitShape<typeof ValueInfoProtoSchema> => ({
   name,
   type: {
@@ -17,7 +17,14 @@ const value = (
       case: "tensorType",
       value: {
         elemType,
-        shape: { dim: dims.map((size) => ({ value: { case: "dimValue" as const, value: size } })) },
+        shape: {
+          dim: dims.map((size) => ({
+            value:
+              typeof size === "string"
+                ? { case: "dimParam" as const, value: size }
+                : { case: "dimValue" as const, value: size },
+          })),
+        },
       },
     },
   },
@@ -25,9 +32,10 @@ const value = (
 
 /**
  * Counts to `n`, INT64 [1], one step after the other, and answers how far it came, FP32 [1]: a run takes as long as its
- * input says, and with a large number it does not return. Not batched.
+ * input says, and with a large number it does not return. Not batched: with `rows`, the name of a free first dimension, it
+ * can be told to be, and a batch of several fails.
  */
-export const loopModel = (): Uint8Array =>
+export const loopModel = (rows: bigint | string = 1n): Uint8Array =>
   toBinary(
     ModelProtoSchema,
     create(ModelProtoSchema, {
@@ -67,8 +75,8 @@ export const loopModel = (): Uint8Array =>
             ],
           },
         ],
-        input: [value("n", Onnx.INT64, [1n])],
-        output: [value("y", Onnx.FLOAT, [1n])],
+        input: [value("n", Onnx.INT64, [rows])],
+        output: [value("y", Onnx.FLOAT, [rows])],
       },
     }),
   );

@@ -120,7 +120,11 @@ export class ModelInstance {
         port: port2,
       } satisfies WorkerStart,
       transferList: [port2],
-      ...(options.maxHeapMb === undefined ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.maxHeapMb } }),
+      resourceLimits: {
+        // The thread makes next to no garbage: its tensors lie outside of its heap.
+        maxYoungGenerationSizeMb: 2,
+        ...(options.maxHeapMb === undefined ? {} : { maxOldGenerationSizeMb: options.maxHeapMb }),
+      },
     });
     live.add(this);
     this.#worker.on("error", (error) => this.#lose(error));

@@ -256,6 +256,18 @@ describe("an answer of the cache", () => {
   });
 });
 
+describe("a batch that failed and is run again one by one", () => {
+  test("tells those behind one that wedges the instance that it is wedged", async () => {
+    const lane = await opened(loopModel("rows"), {}, { maxRunTimeMs: 300 });
+    const [instance] = lane.instances;
+    const errors = [1, 1_500_000, 1].map((count) => inferred(lane, steps(count)).catch((error: unknown) => error));
+    const wedged = expect.objectContaining({ code: "UNAVAILABLE", reasonName: "MODEL_NOT_READY" });
+    expect(await Promise.all(errors)).toEqual([[expect.objectContaining({ name: "y" })], wedged, wedged]);
+    expect(lane.statistics.failures).toMatchObject({ BACKEND: 2 });
+    while (instance?.state === "wedged") await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+});
+
 describe("tensors of every kind", () => {
   // Each of the others goes through a whole service in test/open-inference.test.ts.
   const datatypes = ["FP16", "BYTES", "BOOL"] as const satisfies Datatype[];

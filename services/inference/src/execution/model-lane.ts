@@ -234,8 +234,7 @@ export class ModelLane {
       const { batch, lookAgainAtMs } = taken;
       this.#tellSwept(taken);
       if (lookAgainAtMs !== undefined) {
-        const waitMs = lookAgainAtMs - performance.now();
-        this.#timer = setTimeout(() => this.pump(), timerMs(waitMs));
+        this.#timer = setTimeout(() => this.pump(), timerMs(lookAgainAtMs - performance.now()));
       }
       if (batch === undefined) break;
       this.#running++;
@@ -295,11 +294,7 @@ export class ModelLane {
     });
     clearTimeout(this.#timer);
     clearTimeout(this.#sweepTimer);
-    if (this.#parts.retireInstances === undefined) {
-      await Promise.all(this.#slots.map(({ instance }) => instance.close()));
-    } else {
-      await this.#parts.retireInstances();
-    }
+    await (this.#parts.retireInstances?.() ?? Promise.all(this.#slots.map(({ instance }) => instance.close())));
   }
 
   /** Called when an instance became wedged, free again, or was lost. */
@@ -319,15 +314,17 @@ export class ModelLane {
       if (request.onAbort !== undefined) request.signal?.removeEventListener("abort", request.onAbort);
       this.statistics.waited((startedMs - request.arrivedMs) * 1e6);
     }
-    const error = await runRequests(slot, { requests, rows, closed }, this.#records);
-    if (error === undefined) return;
+    let failed = await runRequests(slot, { requests, rows, closed }, this.#records);
+    if (failed === undefined) return;
     for (const request of requests) {
       // The values of one request can fail a run: each is run alone, so that the others are answered.
-      const own =
-        requests.length === 1 || slot.instance.state !== "free"
-          ? error
-          : await runRequests(slot, { requests: [request], rows: request.rows, closed }, this.#records);
-      if (own !== undefined) this.#fail(request, "BACKEND", own.error);
+      if (requests.length > 1) {
+        failed =
+          slot.instance.state === "free"
+            ? await runRequests(slot, { requests: [request], rows: request.rows, closed }, this.#records)
+            : (failed ?? { error: new NoInstanceError() });
+      }
+      if (failed !== undefined) this.#fail(request, "BACKEND", failed.error);
     }
   }
 
@@ -339,9 +336,8 @@ export class ModelLane {
     if (request.onAbort !== undefined) request.signal?.removeEventListener("abort", request.onAbort);
     this.statistics.failed(reason, (performance.now() - request.arrivedMs) * 1e6);
     const { place } = request;
-    if (reason === "BACKEND" || reason === "OTHER") {
-      if (place === undefined) request.reject(error);
-      else place.settle(() => request.reject(error));
+    if (place !== undefined && (reason === "BACKEND" || reason === "OTHER")) {
+      place.settle(() => request.reject(error));
       return;
     }
     place?.forfeit();
