@@ -8,7 +8,7 @@ afterEach(() => server?.stop());
 /** A process with a child that holds 50 MB; it says the child's id. */
 const parent = `
 const { spawn } = require("node:child_process");
-const child = spawn(process.execPath, ["-e", "const held = Buffer.alloc(50e6, 1); console.log(process.pid); setInterval(() => held, 1e6)"], { stdio: ["ignore", "inherit", "inherit"] });
+const child = spawn(process.execPath, ["-e", "const held = Buffer.alloc(50e6, 1); console.log(String(process.pid)); setInterval(() => held, 1e6)"], { stdio: ["ignore", "inherit", "inherit"] });
 setInterval(() => child, 1e6);
 `;
 
