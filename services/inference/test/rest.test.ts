@@ -192,6 +192,19 @@ describe("generate", () => {
     expect(json).toMatchObject({ sum: 3, said: "é", count: 4 });
   });
 
+  test("refuses what the protocol knows as a parameter among the inputs, where it would be without effect", async () => {
+    for (const name of ["priority", "timeout", "triton_more"]) {
+      const answer = await ask("models/scale/generate", { x: 7, [name]: 1 });
+      expect(answer).toMatchObject({
+        status: 400,
+        json: {
+          error: `${name}: expected one of the model's inputs, or a key of \`parameters\`, got a key beside them.`,
+        },
+      });
+    }
+    expect((await ask("models/scale/generate", { x: 7, parameters: { priority: 1 } })).json).toMatchObject({ y: 21 });
+  });
+
   test("as a stream is one event", async () => {
     const answer = await ask("models/scale/versions/1/generate_stream", { x: 7 });
     expect(answer.headers["content-type"]).toMatch(/^text\/event-stream/);

@@ -7,7 +7,11 @@ export class TooManyBytesInFlightError extends MillraceError {
       "RESOURCE_EXHAUSTED",
       Reason.OVERLOADED,
       `A request of ${bytes} bytes came while ${inFlightBytes} bytes of requests were under way, of ${maxBytes} that may be.`,
-      { retryAfterMs: 100, metadata: { inFlightBytes: String(inFlightBytes), maxInFlightBytes: String(maxBytes) } },
+      {
+        // What is larger than all may be is not taken later either.
+        ...(bytes > maxBytes ? {} : { retryAfterMs: 100 }),
+        metadata: { inFlightBytes: String(inFlightBytes), maxInFlightBytes: String(maxBytes) },
+      },
     );
   }
 }
@@ -27,8 +31,7 @@ export class InFlightBytes {
 
   /** Counts a request in. Whoever called calls `release` with the same number. @throws TooManyBytesInFlightError */
   acquire(bytes: number): void {
-    // A message alone is bounded by the limits on messages.
-    if (this.#bytes > 0 && this.#bytes + bytes > this.#maxBytes) {
+    if (this.#bytes + bytes > this.#maxBytes) {
       throw new TooManyBytesInFlightError(bytes, this.#bytes, this.#maxBytes);
     }
     this.#bytes += bytes;

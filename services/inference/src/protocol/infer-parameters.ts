@@ -144,6 +144,13 @@ export const regionPlace = ({ name, parameters }: Parametrized): RegionPlace | u
   return { region: region.value, offset, byteSize };
 };
 
+/** What the tensors that lie in shared memory add to a request, in bytes. @throws ParameterInvalidError */
+export const regionBytes = (inputs: readonly Parametrized[]): number =>
+  inputs.reduce((bytes, input) => bytes + (regionPlace(input)?.byteSize ?? 0), 0);
+
+/** Whether the protocol gives a parameter of a request a meaning, or keeps its name for one. */
+export const isProtocolParameter = (name: string): boolean => Object.hasOwn(known, name) || name.startsWith("triton_");
+
 /** A number of 0 or more; undefined where it is absent. */
 const whole = (parameters: Parameters, owner: string, name: string, expected: string): number | undefined => {
   const choice = parameters[name]?.parameterChoice;

@@ -1,9 +1,11 @@
 import type { ModelInferRequest } from "@millrace/contracts/inference/grpc_service";
 import {
+  byteCount,
   type Datatype,
   elementCount,
   fromTypedContents,
   isDatatype,
+  shapeText,
   type Tensor,
   TensorInvalidError,
 } from "@millrace/tensor";
@@ -54,12 +56,30 @@ export const requestTensors = (
   return { tensors, typed: !raw && carried > 0 };
 };
 
-/** A tensor whose bytes lie in shared memory. @throws SharedMemoryInvalidError, SharedMemoryOffError */
+/**
+ * A tensor whose bytes lie in shared memory. Nothing is read where they are not as many as its shape says.
+ * @throws TensorInvalidError, SharedMemoryInvalidError, SharedMemoryOffError
+ */
 export const inRegion = (
   head: Omit<Tensor, "data">,
   place: RegionPlace,
   memory: SystemSharedMemory | undefined,
-): Tensor => ({ ...head, data: needMemory(memory).read(head.name, place) });
+): Tensor => {
+  const { name, datatype, shape } = head;
+  const regions = needMemory(memory);
+  const bytes = byteCount(datatype, shape);
+  if (datatype !== "BYTES" && place.byteSize !== bytes) {
+    throw new TensorInvalidError({
+      field: `${name}.parameters.shared_memory_byte_size`,
+      expected: `${bytes} bytes (${datatype} ${shapeText(shape)})`,
+      got: `${place.byteSize}`,
+    });
+  }
+  return { ...head, data: regions.read(name, place) };
+};
+
+/** Most dimensions of a tensor: more than any model has, and few enough to be walked one in the other. */
+const maxRank = 256;
 
 /** @throws TensorInvalidError naming the input. */
 export const knownDatatype = (name: string, datatype: string): Datatype => {
@@ -70,6 +90,9 @@ export const knownDatatype = (name: string, datatype: string): Datatype => {
 /** @throws TensorInvalidError naming the input, where a dimension is negative or all of them are absurdly large. */
 export const knownShape = (name: string, dimensions: readonly (bigint | number)[]): number[] => {
   const field = `${name}.shape`;
+  if (dimensions.length > maxRank) {
+    throw new TensorInvalidError({ field, expected: `at most ${maxRank} dimensions`, got: `${dimensions.length}` });
+  }
   const shape = dimensions.map((dimension) => {
     const number = Number(dimension);
     if (number < 0 || !Number.isSafeInteger(number)) {

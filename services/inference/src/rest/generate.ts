@@ -1,4 +1,5 @@
 import { elementCount, type Tensor, type TensorSpec } from "@millrace/tensor";
+import { isProtocolParameter } from "../protocol/infer-parameters.ts";
 import type { TensorInference } from "../rpc/model-infer.ts";
 import type { Servable } from "../serving/servable.ts";
 import { BodyInvalidError } from "./body-invalid-error.ts";
@@ -12,7 +13,7 @@ import { RawJson, type WritableJson, writeJson } from "./write-json.ts";
 
 /**
  * The generate extension: one JSON object whose keys are the model's inputs, each a value or an array of values; what is
- * no input is a parameter. The answer has a key for each output: a value where it has one element, else an array.
+ * no input is a parameter of the caller's own; those that the protocol knows stand in `parameters`. The answer has a key for each output: a value where it has one element, else an array.
  * @param streamed whether it is sent as a server-sent event. A model here answers once, so that it is one event.
  */
 export const generate = (
@@ -27,9 +28,9 @@ export const generate = (
   if (typeof id !== "string") throw new BodyInvalidError("id", "text", describe(id));
   const request = {
     id,
-    // Which of the other keys are parameters is known once the model is: they have no meaning of their own.
     parameters: parametersOf("parameters", parameters),
     outputs: [],
+    regionBytes: 0,
     binary: () => false,
     tensors: (served: Servable) => tensorsOf(served, fields),
   };
@@ -49,7 +50,12 @@ export const generate = (
 
 const tensorsOf = ({ inputs, batched }: Servable, fields: JsonObject): readonly Tensor[] => {
   for (const [name, value] of Object.entries(fields)) {
-    if (!inputs.some((input) => input.name === name)) parametersOf("body", { [name]: value });
+    if (inputs.some((input) => input.name === name)) continue;
+    parametersOf("body", { [name]: value });
+    // It was too late to follow: who answers, and what its inputs are called, was to be known first.
+    if (isProtocolParameter(name)) {
+      throw new BodyInvalidError(name, "one of the model's inputs, or a key of `parameters`", "a key beside them");
+    }
   }
   return inputs.flatMap((spec) => {
     const value = Object.hasOwn(fields, spec.name) ? fields[spec.name] : undefined;

@@ -18,6 +18,8 @@ import { describe, isObject, type JsonObject, type JsonValue, parseObject } from
 /** A request for inference as its body has it. */
 export interface InferBody extends ParametrizedRequest {
   readonly id: string;
+  /** What its tensors in shared memory add to the body, in bytes. */
+  readonly regionBytes: number;
   /** Whether an output is answered as bytes, by its place among those requested. */
   readonly binary: (output: number) => boolean;
   /** The inputs, in their order. @throws TensorInvalidError, SharedMemoryInvalidError, SharedMemoryOffError */
@@ -53,6 +55,7 @@ export const readInferBody = (body: Uint8Array, jsonBytes: number | undefined): 
     id,
     parameters,
     outputs,
+    regionBytes: inputs.reduce((bytes, { place }) => bytes + (place?.byteSize ?? 0), 0),
     binary: (output) => eachBinary[output] ?? allBinary,
     tensors: (_served, memory) => inputs.map((input) => tensorOf(input, memory)),
   };
@@ -125,6 +128,7 @@ const rawBody = (body: Uint8Array): InferBody => ({
   id: "",
   parameters: {},
   outputs: [],
+  regionBytes: 0,
   binary: () => true,
   tensors: ({ inputs, batched }) => {
     const [spec] = inputs;

@@ -38,7 +38,7 @@ export const restInfer = (
 export const runBody = async (
   { path, memory }: TensorInference,
   { model, version }: NamedModel,
-  request: Pick<InferBody, "id" | "parameters" | "outputs" | "binary" | "tensors">,
+  request: Pick<InferBody, "id" | "parameters" | "outputs" | "regionBytes" | "binary" | "tensors">,
   body: Uint8Array,
   call: RestCall,
   encode: (head: AnswerHead, outputs: readonly PresentedOutput[]) => RestAnswer,
@@ -62,7 +62,7 @@ export const runBody = async (
       model,
       version,
       id: request.id,
-      messageBytes: body.byteLength,
+      messageBytes: body.byteLength + request.regionBytes,
       tensors: (served) => tensorsOf(request, served, memory),
       outputs: requested.map(({ name }) => name),
       caller,

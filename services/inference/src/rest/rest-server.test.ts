@@ -243,6 +243,19 @@ describe("a body that is too large", () => {
     expect(await received).toContain(refusal("30000000"));
   });
 
+  test("is refused with an answer that is read by a caller who was given leave to send it", async () => {
+    const { address } = await listen({ maxReceiveBytes: 40_000_000 });
+    const [host, port] = address.split(":");
+    const socket = connect(Number(port), host);
+    socket.write("POST /v2/absent HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 30000000\r\n\r\n");
+    const [leave] = await once(socket, "data");
+    const received = text(socket);
+    for (let sent = 0; sent < 30; sent++) {
+      if (!socket.write(Buffer.alloc(1_000_000))) await once(socket, "drain");
+    }
+    expect(`${leave}${await received}`).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 404 /);
+  });
+
   test("is refused when it comes without a length", async () => {
     const { address } = await listen();
     const headers = { "transfer-encoding": "chunked" };

@@ -76,7 +76,11 @@ export class RestServer {
     server.on("request", (request, response) => void this.#answer(request, response));
     // Otherwise Node says "continue" by itself, and a body that is refused anyway is sent.
     server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
-      if (Number(request.headers["content-length"] ?? 0) <= options.maxReceiveBytes) response.writeContinue();
+      if (Number(request.headers["content-length"] ?? 0) <= options.maxReceiveBytes) {
+        response.writeContinue();
+        // The caller sends from now on, and does not wait any more.
+        delete request.headers.expect;
+      }
       void this.#answer(request, response);
     });
   }

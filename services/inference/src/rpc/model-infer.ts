@@ -2,7 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type ModelInferRequest, ModelInferRequestSchema } from "@millrace/contracts/inference/grpc_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import { type CallContext, continueTrace, type RawUnary, rawUnary } from "@millrace/grpc";
-import { type Parameters, readParameters } from "../protocol/infer-parameters.ts";
+import { type Parameters, readParameters, regionBytes } from "../protocol/infer-parameters.ts";
 import { encodeInferResponse, type ResponseHead } from "../protocol/infer-response.ts";
 import { type PresentedOutput, presentOutputs } from "../protocol/present-outputs.ts";
 import { requestTensors } from "../protocol/request-tensors.ts";
@@ -52,7 +52,7 @@ export const infer = async (
       model: modelName,
       version: modelVersion,
       id,
-      messageBytes,
+      messageBytes: messageBytes + regionBytes(request.inputs),
       tensors: () => {
         const read = requestTensors(request, memory);
         typed = read.typed;

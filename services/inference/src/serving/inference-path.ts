@@ -32,7 +32,7 @@ export interface TensorCall {
   readonly version: string;
   /** The caller's id of the request; may be empty. */
   readonly id: string;
-  /** The size of the whole message. */
+  /** The size of the whole message, and of what of it lies in shared memory. */
   readonly messageBytes: number;
   /** Reads the tensors, in the caller's order. Called once it is known who answers. @throws TensorInvalidError */
   readonly tensors: (served: Servable) => readonly Tensor[];
