@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
 import { createClient, openChannel, RpcError } from "@millrace/grpc";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { connect, notServing, ServiceProcess, serving, statusOf } from "./service-process.ts";
+import { startSpanCollector } from "./span-collector.ts";
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -203,26 +203,8 @@ describe("a service with TLS files and a token file", () => {
 
 describe("a service with an OTLP endpoint", () => {
   test("sends a span for a recorded call with the ids of its trace, and none for another", async () => {
-    const received: Buffer[] = [];
-    const collector = new Server();
-    const same = (bytes: Buffer) => bytes;
-    collector.register<Buffer, Buffer>(
-      "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-      (call: { request: Buffer }, respond: (error: null, answer: Buffer) => void) => {
-        received.push(call.request);
-        respond(null, Buffer.alloc(0));
-      },
-      same,
-      same,
-      "unary",
-    );
-    const port = await new Promise<number>((resolve, reject) => {
-      collector.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
-        error === null ? resolve(bound) : reject(error),
-      );
-    });
-    onTestFinished(() => collector.forceShutdown());
-    const service = new ServiceProcess(["--otlp-endpoint", `http://127.0.0.1:${port}`, "--trace-sample-ratio", "0"]);
+    const collector = await startSpanCollector();
+    const service = new ServiceProcess(["--otlp-endpoint", collector.url, "--trace-sample-ratio", "0"]);
     const { inference } = connect((await service.listens()).address);
     const recorded = "4bf92f3577b34da6a3ce929d0e0e4736";
     const caller = "00f067aa0ba902b7";
@@ -230,7 +212,7 @@ describe("a service with an OTLP endpoint", () => {
     await inference.modelReady({ name: "b" });
     service.signal("SIGTERM");
     expect(await service.exited).toBe(0);
-    const bytes = Buffer.concat(received);
+    const bytes = collector.received();
     expect(bytes.includes(Buffer.from(recorded, "hex"))).toBe(true);
     expect(bytes.includes(Buffer.from(caller, "hex"))).toBe(true);
     expect(bytes.includes("service.name")).toBe(true);

@@ -6,10 +6,11 @@ import { promisify } from "node:util";
 import { VersionStatus_State as State } from "@millrace/contracts/millrace/inference/v1/deployment_service";
 import { openModelStore } from "@millrace/model-package";
 import { seededRandom } from "@millrace/stats";
-import { bytesOf, encodeStrings } from "@millrace/tensor";
+import { bytesOf } from "@millrace/tensor";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { shapleyByDefinition } from "../src/explanation/shapley-values.reference.ts";
 import { explainedPackage, interactingModel, linearModel, mixedModel } from "./explain-models.ts";
+import { tensor, texts, wholes } from "./explain-tensors.ts";
 import { type FeatureServer, startFeatureServer } from "./feature-server.ts";
 import { identityModel, slowModel } from "./models.ts";
 import { affineModel } from "./pipeline-models.ts";
@@ -77,24 +78,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const tensor = (name: string, values: readonly number[], rows: number) => ({
-  name,
-  datatype: "FP32",
-  shape: [BigInt(rows), BigInt(values.length / rows)],
-  data: bytesOf(Float32Array.from(values)),
-});
-const texts = (name: string, values: readonly string[]) => ({
-  name,
-  datatype: "BYTES",
-  shape: [BigInt(values.length), 1n],
-  data: encodeStrings(values),
-});
-const wholes = (name: string, values: readonly bigint[]) => ({
-  name,
-  datatype: "INT64",
-  shape: [BigInt(values.length), 1n],
-  data: bytesOf(BigInt64Array.from(values)),
-});
 const rowsOf = (...tensors: readonly object[]) => ({ case: "tensors" as const, value: { tensors: [...tensors] } });
 /** Eighths: sums of them are exact in FP32. */
 const eighths = (count: number) => Array.from({ length: count }, () => Math.round(random() * 64 - 32) / 8);

@@ -52,7 +52,7 @@ export const infer = async (
       model: modelName,
       version: modelVersion,
       id,
-      messageBytes: messageBytes + regionBytes(request.inputs),
+      messageBytes: memory === undefined ? messageBytes : messageBytes + regionBytes(request.inputs),
       tensors: () => {
         const read = requestTensors(request, memory);
         typed = read.typed;

@@ -320,4 +320,4 @@ const stateWords = new Map<number, string>(
 );
 
 /** A state in a sentence: `loading`. */
-export const stateWord = (state: State): string => stateWords.get(state) ?? "unknown";
+const stateWord = (state: State): string => stateWords.get(state) ?? "unknown";

@@ -70,7 +70,7 @@ export const shareOf = (version: string, versions: readonly string[], rules: Tra
 };
 
 /** Whether a version may get calls that name none and have no header. */
-export const mayAnswer = ({ version }: { readonly version: string }, { weights, shadows }: TrafficRules): boolean =>
+const mayAnswer = ({ version }: { readonly version: string }, { weights, shadows }: TrafficRules): boolean =>
   weights.size === 0 ? !shadows.includes(version) : (weights.get(version) ?? 0) > 0;
 
 const stickyKey = ({ sticky }: TrafficRules, keys: RoutingKeys): string | undefined => {
