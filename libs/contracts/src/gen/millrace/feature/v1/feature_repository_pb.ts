@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millrace/feature/v1/feature_repository.proto.
  */
 export const file_millrace_feature_v1_feature_repository: GenFile = /*@__PURE__*/
-  fileDesc("CixtaWxscmFjZS9mZWF0dXJlL3YxL2ZlYXR1cmVfcmVwb3NpdG9yeS5wcm90bxITbWlsbHJhY2UuZmVhdHVyZS52MSKuAgoRRmVhdHVyZVJlcG9zaXRvcnkSLQoIZW50aXRpZXMYASADKAsyGy5taWxscmFjZS5mZWF0dXJlLnYxLkVudGl0eRIsCgdzb3VyY2VzGAIgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5Tb3VyY2USNwoNZmVhdHVyZV92aWV3cxgDIAMoCzIgLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVZpZXcSOgoPb25fZGVtYW5kX3ZpZXdzGAQgAygLMiEubWlsbHJhY2UuZmVhdHVyZS52MS5PbkRlbWFuZFZpZXcSRwoQZmVhdHVyZV9zZXJ2aWNlcxgFIAMoCzItLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVNlcnZpY2VEZWZpbml0aW9uIn4KBkVudGl0eRIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOV9dezAsNjJ9JBIyCgRrZXlzGAIgAygLMhoubWlsbHJhY2UuZmVhdHVyZS52MS5GaWVsZEIIukgFkgECCAESEwoLZGVzY3JpcHRpb24YAyABKAkixwEKBUZpZWxkEisKBG5hbWUYASABKAlCHbpIGnIYMhZeW2Etel1bYS16MC05X117MCw2Mn0kEjgKBHR5cGUYAiABKA4yHi5taWxscmFjZS5mZWF0dXJlLnYxLlZhbHVlVHlwZUIKukgHggEEEAEgABITCgtkZXNjcmlwdGlvbhgDIAEoCRIOCgZsZW5ndGgYBCABKA0SEAoDbWluGAUgASgBSACIAQESEAoDbWF4GAYgASgBSAGIAQFCBgoEX21pbkIGCgRfbWF4Ir4FCgZTb3VyY2USKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTlfXXswLDYyfSQSNAoGZmllbGRzGAIgAygLMhoubWlsbHJhY2UuZmVhdHVyZS52MS5GaWVsZEIIukgFkgECCAESGwoKZXZlbnRfdGltZRgDIAEoCUIHukgEcgIQARISCgpjcmVhdGVkX2F0GAQgASgJEi8KBWJhdGNoGAUgASgLMiAubWlsbHJhY2UuZmVhdHVyZS52MS5CYXRjaFNvdXJjZRIxCgZzdHJlYW0YBiABKAsyIS5taWxscmFjZS5mZWF0dXJlLnYxLlN0cmVhbVNvdXJjZRKtAQoQYWxsb3dlZF9sYXRlbmVzcxgHIAEoCUKSAbpIjgG6AYoBCghkdXJhdGlvbhI+bXVzdCBiZSBhIG51bWJlciBhbmQgYSB1bml0LCBzdWNoIGFzIDI1MG1zLCAzMHMsIDVtLCAyNGggb3IgN2QaPnRoaXMgPT0gJycgfHwgdGhpcy5tYXRjaGVzKCdeKDB8WzEtOV1bMC05XSopKHVzfG1zfHN8bXxofGQpJCcpEqwBCg9tYXhfZnV0dXJlX3NrZXcYCCABKAlCkgG6SI4BugGKAQoIZHVyYXRpb24SPm11c3QgYmUgYSBudW1iZXIgYW5kIGEgdW5pdCwgc3VjaCBhcyAyNTBtcywgMzBzLCA1bSwgMjRoIG9yIDdkGj50aGlzID09ICcnIHx8IHRoaXMubWF0Y2hlcygnXigwfFsxLTldWzAtOV0qKSh1c3xtc3xzfG18aHxkKSQnKRINCgVvd25lchgJIAEoCRI5Cg5jb21wbGV0ZV91cF90bxgKIAEoCzIhLm1pbGxyYWNlLmZlYXR1cmUudjEuQ29tcGxldGVVcFRvEhMKC2Rlc2NyaXB0aW9uGAsgASgJIisKDENvbXBsZXRlVXBUbxIOCgZjb2x1bW4YASABKAkSCwoDbGFnGAIgASgJIm0KC0JhdGNoU291cmNlEhEKB3BhcnF1ZXQYASABKAlIABINCgNjc3YYAiABKAlIABItCgNzcWwYAyABKAsyHi5taWxscmFjZS5mZWF0dXJlLnYxLlNxbFNvdXJjZUgAQg0KBGRhdGESBbpIAggBIkAKCVNxbFNvdXJjZRIbCgpjb25uZWN0aW9uGAEgASgJQge6SARyAhABEhYKBXF1ZXJ5GAIgASgJQge6SARyAhABIsABCgxTdHJlYW1Tb3VyY2USFgoFdG9waWMYASABKAlCB7pIBHICEAESRAoGZm9ybWF0GAIgASgOMigubWlsbHJhY2UuZmVhdHVyZS52MS5TdHJlYW1Tb3VyY2UuRm9ybWF0Qgq6SAeCAQQQASAAEg4KBnNjaGVtYRgDIAEoCSJCCgZGb3JtYXQSFgoSRk9STUFUX1VOU1BFQ0lGSUVEEAASCAoESlNPThABEgwKCFBST1RPQlVGEAISCAoEQVZSTxADIuQECgtGZWF0dXJlVmlldxIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOV9dezAsNjJ9JBIXCgZlbnRpdHkYAiABKAlCB7pIBHICEAESFwoGc291cmNlGAMgASgJQge6SARyAhABEksKDmVudGl0eV9jb2x1bW5zGAQgAygLMjMubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlVmlldy5FbnRpdHlDb2x1bW5zRW50cnkSDQoFd2hlcmUYBSABKAkSMgoKYWdncmVnYXRlcxgGIAMoCzIeLm1pbGxyYWNlLmZlYXR1cmUudjEuQWdncmVnYXRlEi4KCGZlYXR1cmVzGAcgAygLMhwubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlEqABCgN0dGwYCCABKAlCkgG6SI4BugGKAQoIZHVyYXRpb24SPm11c3QgYmUgYSBudW1iZXIgYW5kIGEgdW5pdCwgc3VjaCBhcyAyNTBtcywgMzBzLCA1bSwgMjRoIG9yIDdkGj50aGlzID09ICcnIHx8IHRoaXMubWF0Y2hlcygnXigwfFsxLTldWzAtOV0qKSh1c3xtc3xzfG18aHxkKSQnKRITCgtkZXNjcmlwdGlvbhgJIAEoCRINCgVvd25lchgKIAEoCRITCgZvbmxpbmUYCyABKAhIAIgBARIZChFtYXhfYnl0ZXNfcGVyX2tleRgMIAEoDRo0ChJFbnRpdHlDb2x1bW5zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIJCgdfb25saW5lIoIDCglBZ2dyZWdhdGUSKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTlfXXswLDYyfSQSRAoIZnVuY3Rpb24YAiABKA4yJi5taWxscmFjZS5mZWF0dXJlLnYxLkFnZ3JlZ2F0ZUZ1bmN0aW9uQgq6SAeCAQQQASAAEgoKAm9mGAMgASgJEjMKBndpbmRvdxgEIAEoCUIjukggch4yHF5bMS05XVswLTldKih1c3xtc3xzfG18aHxkKSQSjAEKA2hvcBgFIAEoCUJ/ukh8ugF5CghkdXJhdGlvbhIxbXVzdCBiZSBhIG51bWJlciBhbmQgYSB1bml0LCBzdWNoIGFzIDVtLCAxaCBvciAxZBo6dGhpcyA9PSAnJyB8fCB0aGlzLm1hdGNoZXMoJ15bMS05XVswLTldKih1c3xtc3xzfG18aHxkKSQnKRIJCgFuGAYgASgNEhIKCnBlcmNlbnRpbGUYByABKAESEwoLZGVzY3JpcHRpb24YCCABKAkipwEKB0ZlYXR1cmUSKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTlfXXswLDYyfSQSNgoEdHlwZRgCIAEoDjIeLm1pbGxyYWNlLmZlYXR1cmUudjEuVmFsdWVUeXBlQgi6SAWCAQIQARISCgpleHByZXNzaW9uGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJEg4KBmxlbmd0aBgFIAEoDSLHAQoMT25EZW1hbmRWaWV3EisKBG5hbWUYASABKAlCHbpIGnIYMhZeW2Etel1bYS16MC05X117MCw2Mn0kEisKB3JlcXVlc3QYAiADKAsyGi5taWxscmFjZS5mZWF0dXJlLnYxLkZpZWxkEg4KBmlucHV0cxgDIAMoCRI4CghmZWF0dXJlcxgEIAMoCzIcLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZUIIukgFkgECCAESEwoLZGVzY3JpcHRpb24YBSABKAkihwEKGEZlYXR1cmVTZXJ2aWNlRGVmaW5pdGlvbhIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOV9dezAsNjJ9JBIaCghmZWF0dXJlcxgCIAMoCUIIukgFkgECCAESEwoLZGVzY3JpcHRpb24YAyABKAkSDQoFb3duZXIYBCABKAkqzQEKEUFnZ3JlZ2F0ZUZ1bmN0aW9uEiIKHkFHR1JFR0FURV9GVU5DVElPTl9VTlNQRUNJRklFRBAAEgkKBUNPVU5UEAESBwoDU1VNEAISCAoETUVBThADEgcKA01JThAEEgcKA01BWBAFEggKBExBU1QQBhIJCgVGSVJTVBAHEgoKBlNURERFVhAIEgwKCFZBUklBTkNFEAkSCgoGTEFTVF9OEAoSEgoORElTVElOQ1RfQ09VTlQQCxIVChFBUFBST1hfUEVSQ0VOVElMRRAMYgZwcm90bzM", [file_buf_validate_validate, file_millrace_feature_v1_column]);
+  fileDesc("CixtaWxscmFjZS9mZWF0dXJlL3YxL2ZlYXR1cmVfcmVwb3NpdG9yeS5wcm90bxITbWlsbHJhY2UuZmVhdHVyZS52MSLlAgoRRmVhdHVyZVJlcG9zaXRvcnkSLQoIZW50aXRpZXMYASADKAsyGy5taWxscmFjZS5mZWF0dXJlLnYxLkVudGl0eRIsCgdzb3VyY2VzGAIgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5Tb3VyY2USNwoNZmVhdHVyZV92aWV3cxgDIAMoCzIgLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVZpZXcSOgoPb25fZGVtYW5kX3ZpZXdzGAQgAygLMiEubWlsbHJhY2UuZmVhdHVyZS52MS5PbkRlbWFuZFZpZXcSRwoQZmVhdHVyZV9zZXJ2aWNlcxgFIAMoCzItLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVNlcnZpY2VEZWZpbml0aW9uEjUKDGpvaW5lZF92aWV3cxgGIAMoCzIfLm1pbGxyYWNlLmZlYXR1cmUudjEuSm9pbmVkVmlldyJ+CgZFbnRpdHkSKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTlfXXswLDYyfSQSMgoEa2V5cxgCIAMoCzIaLm1pbGxyYWNlLmZlYXR1cmUudjEuRmllbGRCCLpIBZIBAggBEhMKC2Rlc2NyaXB0aW9uGAMgASgJIscBCgVGaWVsZBIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOV9dezAsNjJ9JBI4CgR0eXBlGAIgASgOMh4ubWlsbHJhY2UuZmVhdHVyZS52MS5WYWx1ZVR5cGVCCrpIB4IBBBABIAASEwoLZGVzY3JpcHRpb24YAyABKAkSDgoGbGVuZ3RoGAQgASgNEhAKA21pbhgFIAEoAUgAiAEBEhAKA21heBgGIAEoAUgBiAEBQgYKBF9taW5CBgoEX21heCKmBgoGU291cmNlEisKBG5hbWUYASABKAlCHbpIGnIYMhZeW2Etel1bYS16MC05X117MCw2Mn0kEjQKBmZpZWxkcxgCIAMoCzIaLm1pbGxyYWNlLmZlYXR1cmUudjEuRmllbGRCCLpIBZIBAggBEhsKCmV2ZW50X3RpbWUYAyABKAlCB7pIBHICEAESEgoKY3JlYXRlZF9hdBgEIAEoCRIvCgViYXRjaBgFIAEoCzIgLm1pbGxyYWNlLmZlYXR1cmUudjEuQmF0Y2hTb3VyY2USMQoGc3RyZWFtGAYgASgLMiEubWlsbHJhY2UuZmVhdHVyZS52MS5TdHJlYW1Tb3VyY2USrQEKEGFsbG93ZWRfbGF0ZW5lc3MYByABKAlCkgG6SI4BugGKAQoIZHVyYXRpb24SPm11c3QgYmUgYSBudW1iZXIgYW5kIGEgdW5pdCwgc3VjaCBhcyAyNTBtcywgMzBzLCA1bSwgMjRoIG9yIDdkGj50aGlzID09ICcnIHx8IHRoaXMubWF0Y2hlcygnXigwfFsxLTldWzAtOV0qKSh1c3xtc3xzfG18aHxkKSQnKRKsAQoPbWF4X2Z1dHVyZV9za2V3GAggASgJQpIBukiOAboBigEKCGR1cmF0aW9uEj5tdXN0IGJlIGEgbnVtYmVyIGFuZCBhIHVuaXQsIHN1Y2ggYXMgMjUwbXMsIDMwcywgNW0sIDI0aCBvciA3ZBo+dGhpcyA9PSAnJyB8fCB0aGlzLm1hdGNoZXMoJ14oMHxbMS05XVswLTldKikodXN8bXN8c3xtfGh8ZCkkJykSDQoFb3duZXIYCSABKAkSOQoOY29tcGxldGVfdXBfdG8YCiABKAsyIS5taWxscmFjZS5mZWF0dXJlLnYxLkNvbXBsZXRlVXBUbxITCgtkZXNjcmlwdGlvbhgLIAEoCRIxCgdkZWxldGVkGAwgASgJQiC6SB1yGzIZXihbYS16XVthLXowLTlfXXswLDYyfSk/JBIzCgdkZXJpdmVkGA0gAygLMiIubWlsbHJhY2UuZmVhdHVyZS52MS5EZXJpdmVkQ29sdW1uIm4KDURlcml2ZWRDb2x1bW4SKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTlfXXswLDYyfSQSGwoKZXhwcmVzc2lvbhgCIAEoCUIHukgEcgIQARITCgtkZXNjcmlwdGlvbhgDIAEoCSLKAQoMQ29tcGxldGVVcFRvEhcKBmNvbHVtbhgBIAEoCUIHukgEcgIQARKgAQoDbGFnGAIgASgJQpIBukiOAboBigEKCGR1cmF0aW9uEj5tdXN0IGJlIGEgbnVtYmVyIGFuZCBhIHVuaXQsIHN1Y2ggYXMgMjUwbXMsIDMwcywgNW0sIDI0aCBvciA3ZBo+dGhpcyA9PSAnJyB8fCB0aGlzLm1hdGNoZXMoJ14oMHxbMS05XVswLTldKikodXN8bXN8c3xtfGh8ZCkkJykibQoLQmF0Y2hTb3VyY2USEQoHcGFycXVldBgBIAEoCUgAEg0KA2NzdhgCIAEoCUgAEi0KA3NxbBgDIAEoCzIeLm1pbGxyYWNlLmZlYXR1cmUudjEuU3FsU291cmNlSABCDQoEZGF0YRIFukgCCAEiQAoJU3FsU291cmNlEhsKCmNvbm5lY3Rpb24YASABKAlCB7pIBHICEAESFgoFcXVlcnkYAiABKAlCB7pIBHICEAEi0wMKDFN0cmVhbVNvdXJjZRIWCgV0b3BpYxgBIAEoCUIHukgEcgIQARJECgZmb3JtYXQYAiABKA4yKC5taWxscmFjZS5mZWF0dXJlLnYxLlN0cmVhbVNvdXJjZS5Gb3JtYXRCCrpIB4IBBBABIAASDgoGc2NoZW1hGAMgASgJEkQKB2ZyYW1pbmcYBCABKA4yKS5taWxscmFjZS5mZWF0dXJlLnYxLlN0cmVhbVNvdXJjZS5GcmFtaW5nQgi6SAWCAQIQARIWCg5kZXNjcmlwdG9yX3NldBgFIAEoDBJGCghlbnZlbG9wZRgGIAEoDjIqLm1pbGxyYWNlLmZlYXR1cmUudjEuU3RyZWFtU291cmNlLkVudmVsb3BlQgi6SAWCAQIQASJCCgZGb3JtYXQSFgoSRk9STUFUX1VOU1BFQ0lGSUVEEAASCAoESlNPThABEgwKCFBST1RPQlVGEAISCAoEQVZSTxADIjcKB0ZyYW1pbmcSFwoTRlJBTUlOR19VTlNQRUNJRklFRBAAEhMKD1NDSEVNQV9SRUdJU1RSWRABIjIKCEVudmVsb3BlEhgKFEVOVkVMT1BFX1VOU1BFQ0lGSUVEEAASDAoIREVCRVpJVU0QASLkBAoLRmVhdHVyZVZpZXcSKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTlfXXswLDYyfSQSFwoGZW50aXR5GAIgASgJQge6SARyAhABEhcKBnNvdXJjZRgDIAEoCUIHukgEcgIQARJLCg5lbnRpdHlfY29sdW1ucxgEIAMoCzIzLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVZpZXcuRW50aXR5Q29sdW1uc0VudHJ5Eg0KBXdoZXJlGAUgASgJEjIKCmFnZ3JlZ2F0ZXMYBiADKAsyHi5taWxscmFjZS5mZWF0dXJlLnYxLkFnZ3JlZ2F0ZRIuCghmZWF0dXJlcxgHIAMoCzIcLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZRKgAQoDdHRsGAggASgJQpIBukiOAboBigEKCGR1cmF0aW9uEj5tdXN0IGJlIGEgbnVtYmVyIGFuZCBhIHVuaXQsIHN1Y2ggYXMgMjUwbXMsIDMwcywgNW0sIDI0aCBvciA3ZBo+dGhpcyA9PSAnJyB8fCB0aGlzLm1hdGNoZXMoJ14oMHxbMS05XVswLTldKikodXN8bXN8c3xtfGh8ZCkkJykSEwoLZGVzY3JpcHRpb24YCSABKAkSDQoFb3duZXIYCiABKAkSEwoGb25saW5lGAsgASgISACIAQESGQoRbWF4X2J5dGVzX3Blcl9rZXkYDCABKA0aNAoSRW50aXR5Q29sdW1uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCQoHX29ubGluZSKCAwoJQWdncmVnYXRlEisKBG5hbWUYASABKAlCHbpIGnIYMhZeW2Etel1bYS16MC05X117MCw2Mn0kEkQKCGZ1bmN0aW9uGAIgASgOMiYubWlsbHJhY2UuZmVhdHVyZS52MS5BZ2dyZWdhdGVGdW5jdGlvbkIKukgHggEEEAEgABIKCgJvZhgDIAEoCRIzCgZ3aW5kb3cYBCABKAlCI7pIIHIeMhxeWzEtOV1bMC05XSoodXN8bXN8c3xtfGh8ZCkkEowBCgNob3AYBSABKAlCf7pIfLoBeQoIZHVyYXRpb24SMW11c3QgYmUgYSBudW1iZXIgYW5kIGEgdW5pdCwgc3VjaCBhcyA1bSwgMWggb3IgMWQaOnRoaXMgPT0gJycgfHwgdGhpcy5tYXRjaGVzKCdeWzEtOV1bMC05XSoodXN8bXN8c3xtfGh8ZCkkJykSCQoBbhgGIAEoDRISCgpwZXJjZW50aWxlGAcgASgBEhMKC2Rlc2NyaXB0aW9uGAggASgJIqcBCgdGZWF0dXJlEisKBG5hbWUYASABKAlCHbpIGnIYMhZeW2Etel1bYS16MC05X117MCw2Mn0kEjYKBHR5cGUYAiABKA4yHi5taWxscmFjZS5mZWF0dXJlLnYxLlZhbHVlVHlwZUIIukgFggECEAESEgoKZXhwcmVzc2lvbhgDIAEoCRITCgtkZXNjcmlwdGlvbhgEIAEoCRIOCgZsZW5ndGgYBSABKA0ixwEKDE9uRGVtYW5kVmlldxIrCgRuYW1lGAEgASgJQh26SBpyGDIWXlthLXpdW2EtejAtOV9dezAsNjJ9JBIrCgdyZXF1ZXN0GAIgAygLMhoubWlsbHJhY2UuZmVhdHVyZS52MS5GaWVsZBIOCgZpbnB1dHMYAyADKAkSOAoIZmVhdHVyZXMYBCADKAsyHC5taWxscmFjZS5mZWF0dXJlLnYxLkZlYXR1cmVCCLpIBZIBAggBEhMKC2Rlc2NyaXB0aW9uGAUgASgJItUBCgpKb2luZWRWaWV3EisKBG5hbWUYASABKAlCHbpIGnIYMhZeW2Etel1bYS16MC05X117MCw2Mn0kEhUKBHZpZXcYAiABKAlCB7pIBHICEAESQQoEa2V5cxgDIAMoCzIpLm1pbGxyYWNlLmZlYXR1cmUudjEuSm9pbmVkVmlldy5LZXlzRW50cnlCCLpIBZoBAggBEhMKC2Rlc2NyaXB0aW9uGAQgASgJGisKCUtleXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIocBChhGZWF0dXJlU2VydmljZURlZmluaXRpb24SKwoEbmFtZRgBIAEoCUIdukgachgyFl5bYS16XVthLXowLTlfXXswLDYyfSQSGgoIZmVhdHVyZXMYAiADKAlCCLpIBZIBAggBEhMKC2Rlc2NyaXB0aW9uGAMgASgJEg0KBW93bmVyGAQgASgJKs0BChFBZ2dyZWdhdGVGdW5jdGlvbhIiCh5BR0dSRUdBVEVfRlVOQ1RJT05fVU5TUEVDSUZJRUQQABIJCgVDT1VOVBABEgcKA1NVTRACEggKBE1FQU4QAxIHCgNNSU4QBBIHCgNNQVgQBRIICgRMQVNUEAYSCQoFRklSU1QQBxIKCgZTVERERVYQCBIMCghWQVJJQU5DRRAJEgoKBkxBU1RfThAKEhIKDkRJU1RJTkNUX0NPVU5UEAsSFQoRQVBQUk9YX1BFUkNFTlRJTEUQDGIGcHJvdG8z", [file_buf_validate_validate, file_millrace_feature_v1_column]);
 
 /**
  * A feature repository: what a folder of YAML files in git declares. Each file is the protobuf JSON mapping of this
@@ -48,6 +48,11 @@ export type FeatureRepository = Message<"millrace.feature.v1.FeatureRepository">
    * @generated from field: repeated millrace.feature.v1.FeatureServiceDefinition feature_services = 5;
    */
   featureServices: FeatureServiceDefinition[];
+
+  /**
+   * @generated from field: repeated millrace.feature.v1.JoinedView joined_views = 6;
+   */
+  joinedViews: JoinedView[];
 };
 
 /**
@@ -209,6 +214,22 @@ export type Source = Message<"millrace.feature.v1.Source"> & {
    * @generated from field: string description = 11;
    */
   description: string;
+
+  /**
+   * A BOOL field that says that the entity is gone from the event time on: a latest-row view then has NOT_FOUND until a
+   * newer row comes. With envelope DEBEZIUM it is set by the envelope and need not be in the record. Aggregates over such
+   * a source are refused: what a retracted event would mean for them is not defined.
+   *
+   * @generated from field: string deleted = 12;
+   */
+  deleted: string;
+
+  /**
+   * Columns computed from the fields, in order: later ones may read earlier ones. Views and filters read them as fields.
+   *
+   * @generated from field: repeated millrace.feature.v1.DerivedColumn derived = 13;
+   */
+  derived: DerivedColumn[];
 };
 
 /**
@@ -219,10 +240,46 @@ export const SourceSchema: GenMessage<Source> = /*@__PURE__*/
   messageDesc(file_millrace_feature_v1_feature_repository, 3);
 
 /**
+ * A column that every row of a source has by an expression.
+ *
+ * @generated from message millrace.feature.v1.DerivedColumn
+ */
+export type DerivedColumn = Message<"millrace.feature.v1.DerivedColumn"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * A scalar expression over the fields and the derived columns before this one.
+   *
+   * @generated from field: string expression = 2;
+   */
+  expression: string;
+
+  /**
+   * @generated from field: string description = 3;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message millrace.feature.v1.DerivedColumn.
+ * Use `create(DerivedColumnSchema)` to create a new message.
+ */
+export const DerivedColumnSchema: GenMessage<DerivedColumn> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_repository, 4);
+
+/**
+ * Batch data holds every fact whose `column` is before the newest value of that column minus `lag`: a backfill reads up to
+ * there, and the stream takes over from there.
+ *
  * @generated from message millrace.feature.v1.CompleteUpTo
  */
 export type CompleteUpTo = Message<"millrace.feature.v1.CompleteUpTo"> & {
   /**
+   * A TIMESTAMP field, usually the creation time.
+   *
    * @generated from field: string column = 1;
    */
   column: string;
@@ -238,7 +295,7 @@ export type CompleteUpTo = Message<"millrace.feature.v1.CompleteUpTo"> & {
  * Use `create(CompleteUpToSchema)` to create a new message.
  */
 export const CompleteUpToSchema: GenMessage<CompleteUpTo> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_repository, 4);
+  messageDesc(file_millrace_feature_v1_feature_repository, 5);
 
 /**
  * Where the history of a source lies.
@@ -251,7 +308,7 @@ export type BatchSource = Message<"millrace.feature.v1.BatchSource"> & {
    */
   data: {
     /**
-     * A path or glob of Parquet files, relative to the repository's data root.
+     * A path, a glob of Parquet files, or a folder partitioned by `column=value`, relative to the repository's data root.
      *
      * @generated from field: string parquet = 1;
      */
@@ -279,7 +336,7 @@ export type BatchSource = Message<"millrace.feature.v1.BatchSource"> & {
  * Use `create(BatchSourceSchema)` to create a new message.
  */
 export const BatchSourceSchema: GenMessage<BatchSource> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_repository, 5);
+  messageDesc(file_millrace_feature_v1_feature_repository, 6);
 
 /**
  * @generated from message millrace.feature.v1.SqlSource
@@ -303,7 +360,7 @@ export type SqlSource = Message<"millrace.feature.v1.SqlSource"> & {
  * Use `create(SqlSourceSchema)` to create a new message.
  */
 export const SqlSourceSchema: GenMessage<SqlSource> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_repository, 6);
+  messageDesc(file_millrace_feature_v1_feature_repository, 7);
 
 /**
  * The topic that carries the facts as they happen.
@@ -322,11 +379,29 @@ export type StreamSource = Message<"millrace.feature.v1.StreamSource"> & {
   format: StreamSource_Format;
 
   /**
-   * For PROTOBUF and AVRO: the message or subject name.
+   * For PROTOBUF: the full name of the message. For AVRO without a schema registry: the schema itself, as JSON.
    *
    * @generated from field: string schema = 3;
    */
   schema: string;
+
+  /**
+   * @generated from field: millrace.feature.v1.StreamSource.Framing framing = 4;
+   */
+  framing: StreamSource_Framing;
+
+  /**
+   * For PROTOBUF without a schema registry: a FileDescriptorSet, as `protoc --descriptor_set_out --include_imports` or
+   * `buf build` writes it.
+   *
+   * @generated from field: bytes descriptor_set = 5;
+   */
+  descriptorSet: Uint8Array;
+
+  /**
+   * @generated from field: millrace.feature.v1.StreamSource.Envelope envelope = 6;
+   */
+  envelope: StreamSource_Envelope;
 };
 
 /**
@@ -334,7 +409,7 @@ export type StreamSource = Message<"millrace.feature.v1.StreamSource"> & {
  * Use `create(StreamSourceSchema)` to create a new message.
  */
 export const StreamSourceSchema: GenMessage<StreamSource> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_repository, 7);
+  messageDesc(file_millrace_feature_v1_feature_repository, 8);
 
 /**
  * @generated from enum millrace.feature.v1.StreamSource.Format
@@ -372,7 +447,69 @@ export type StreamSource_Format = (typeof StreamSource_Format)[keyof typeof Stre
  * Describes the enum millrace.feature.v1.StreamSource.Format.
  */
 export const StreamSource_FormatSchema: GenEnum<StreamSource_Format> = /*@__PURE__*/
-  enumDesc(file_millrace_feature_v1_feature_repository, 7, 0);
+  enumDesc(file_millrace_feature_v1_feature_repository, 8, 0);
+
+/**
+ * @generated from enum millrace.feature.v1.StreamSource.Framing
+ */
+export const StreamSource_Framing = {
+  /**
+   * The record's value is the message alone.
+   *
+   * @generated from enum value: FRAMING_UNSPECIFIED = 0;
+   */
+  FRAMING_UNSPECIFIED: 0,
+
+  /**
+   * The value begins with a zero byte and the id of its schema, as Confluent's serializers write it; the schema is
+   * fetched from the schema registry of the settings.
+   *
+   * @generated from enum value: SCHEMA_REGISTRY = 1;
+   */
+  SCHEMA_REGISTRY: 1,
+} as const;
+
+/**
+ * @generated from enum millrace.feature.v1.StreamSource.Framing
+ */
+export type StreamSource_Framing = (typeof StreamSource_Framing)[keyof typeof StreamSource_Framing] | UnknownEnum;
+
+/**
+ * Describes the enum millrace.feature.v1.StreamSource.Framing.
+ */
+export const StreamSource_FramingSchema: GenEnum<StreamSource_Framing> = /*@__PURE__*/
+  enumDesc(file_millrace_feature_v1_feature_repository, 8, 1);
+
+/**
+ * @generated from enum millrace.feature.v1.StreamSource.Envelope
+ */
+export const StreamSource_Envelope = {
+  /**
+   * The record is the row.
+   *
+   * @generated from enum value: ENVELOPE_UNSPECIFIED = 0;
+   */
+  ENVELOPE_UNSPECIFIED: 0,
+
+  /**
+   * A change event of Debezium: `op`, `before`, `after`. Inserts, snapshot reads and updates give the row after;
+   * deletes give the row before, with the source's `deleted` column true.
+   *
+   * @generated from enum value: DEBEZIUM = 1;
+   */
+  DEBEZIUM: 1,
+} as const;
+
+/**
+ * @generated from enum millrace.feature.v1.StreamSource.Envelope
+ */
+export type StreamSource_Envelope = (typeof StreamSource_Envelope)[keyof typeof StreamSource_Envelope] | UnknownEnum;
+
+/**
+ * Describes the enum millrace.feature.v1.StreamSource.Envelope.
+ */
+export const StreamSource_EnvelopeSchema: GenEnum<StreamSource_Envelope> = /*@__PURE__*/
+  enumDesc(file_millrace_feature_v1_feature_repository, 8, 2);
 
 /**
  * Features of one entity from one source: either windowed aggregates over its events, or its latest row.
@@ -460,7 +597,7 @@ export type FeatureView = Message<"millrace.feature.v1.FeatureView"> & {
  * Use `create(FeatureViewSchema)` to create a new message.
  */
 export const FeatureViewSchema: GenMessage<FeatureView> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_repository, 8);
+  messageDesc(file_millrace_feature_v1_feature_repository, 9);
 
 /**
  * One windowed aggregate. At time t it covers the events with floor(t - window, hop) <= event_time < t.
@@ -522,7 +659,7 @@ export type Aggregate = Message<"millrace.feature.v1.Aggregate"> & {
  * Use `create(AggregateSchema)` to create a new message.
  */
 export const AggregateSchema: GenMessage<Aggregate> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_repository, 9);
+  messageDesc(file_millrace_feature_v1_feature_repository, 10);
 
 /**
  * One feature of a latest-row view or of an on-demand view.
@@ -563,7 +700,7 @@ export type Feature = Message<"millrace.feature.v1.Feature"> & {
  * Use `create(FeatureSchema)` to create a new message.
  */
 export const FeatureSchema: GenMessage<Feature> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_repository, 10);
+  messageDesc(file_millrace_feature_v1_feature_repository, 11);
 
 /**
  * Features computed when they are asked for, from request columns and from other features.
@@ -584,7 +721,8 @@ export type OnDemandView = Message<"millrace.feature.v1.OnDemandView"> & {
   request: Field[];
 
   /**
-   * Other features that the expressions read, as `view.feature`; in an expression they are `view__feature`.
+   * Other features that the expressions read, as `view.feature`; in an expression they are `view__feature`. They may be
+   * those of joined views and of other on-demand views.
    *
    * @generated from field: repeated string inputs = 3;
    */
@@ -606,7 +744,48 @@ export type OnDemandView = Message<"millrace.feature.v1.OnDemandView"> & {
  * Use `create(OnDemandViewSchema)` to create a new message.
  */
 export const OnDemandViewSchema: GenMessage<OnDemandView> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_repository, 11);
+  messageDesc(file_millrace_feature_v1_feature_repository, 12);
+
+/**
+ * A feature view of another entity, reached from what a row has: the delays of the airport that a flight leaves from. Its
+ * features are those of the view, under this name: `origin_delays.mean_delay_1h` is `origin_delays__mean_delay_1h`. The same
+ * view may be joined several times, under several names.
+ *
+ * @generated from message millrace.feature.v1.JoinedView
+ */
+export type JoinedView = Message<"millrace.feature.v1.JoinedView"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The feature view whose features are read.
+   *
+   * @generated from field: string view = 2;
+   */
+  view: string;
+
+  /**
+   * Each entity key of that view to what gives it: the name of a column that the caller sends, or `view.feature` of a
+   * latest-row view, whose value at the time asked for is the key. Null finds nothing.
+   *
+   * @generated from field: map<string, string> keys = 3;
+   */
+  keys: { [key: string]: string };
+
+  /**
+   * @generated from field: string description = 4;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message millrace.feature.v1.JoinedView.
+ * Use `create(JoinedViewSchema)` to create a new message.
+ */
+export const JoinedViewSchema: GenMessage<JoinedView> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_repository, 13);
 
 /**
  * The features that one consumer reads, by name: what a model names in its package.
@@ -642,7 +821,7 @@ export type FeatureServiceDefinition = Message<"millrace.feature.v1.FeatureServi
  * Use `create(FeatureServiceDefinitionSchema)` to create a new message.
  */
 export const FeatureServiceDefinitionSchema: GenMessage<FeatureServiceDefinition> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_repository, 12);
+  messageDesc(file_millrace_feature_v1_feature_repository, 14);
 
 /**
  * @generated from enum millrace.feature.v1.AggregateFunction
@@ -709,16 +888,22 @@ export const AggregateFunction = {
   VARIANCE: 9,
 
   /**
+   * A list of the values of the newest `n` rows, newest first; nulls are skipped. Nothing is null.
+   *
    * @generated from enum value: LAST_N = 10;
    */
   LAST_N: 10,
 
   /**
+   * How many different values, from HyperLogLog registers of the bits of an md5: about 1.6 % off. Nothing is null.
+   *
    * @generated from enum value: DISTINCT_COUNT = 11;
    */
   DISTINCT_COUNT: 11,
 
   /**
+   * The value at `percentile`, from DDSketch's buckets: at most 1 % off. Nothing is null.
+   *
    * @generated from enum value: APPROX_PERCENTILE = 12;
    */
   APPROX_PERCENTILE: 12,

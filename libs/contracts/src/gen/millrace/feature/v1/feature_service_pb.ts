@@ -7,7 +7,7 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Column, ColumnValues, Value, ValueType } from "./column_pb.ts";
+import type { Column, ColumnValues, FeatureStatus, Value, ValueType } from "./column_pb.ts";
 import { file_millrace_feature_v1_column } from "./column_pb.ts";
 import type { FeatureRepository, Field, SqlSource } from "./feature_repository_pb.ts";
 import { file_millrace_feature_v1_feature_repository } from "./feature_repository_pb.ts";
@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millrace/feature/v1/feature_service.proto.
  */
 export const file_millrace_feature_v1_feature_service: GenFile = /*@__PURE__*/
-  fileDesc("CiltaWxscmFjZS9mZWF0dXJlL3YxL2ZlYXR1cmVfc2VydmljZS5wcm90bxITbWlsbHJhY2UuZmVhdHVyZS52MSIvChFGZWF0dXJlUmVmZXJlbmNlcxIaCghmZWF0dXJlcxgBIAMoCUIIukgFkgECCAEipAIKEkdldEZlYXR1cmVzUmVxdWVzdBIZCg9mZWF0dXJlX3NlcnZpY2UYASABKAlIABI8CgpyZWZlcmVuY2VzGAIgASgLMiYubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlUmVmZXJlbmNlc0gAEi0KCGVudGl0aWVzGAMgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5Db2x1bW4SLAoHcmVxdWVzdBgEIAMoCzIbLm1pbGxyYWNlLmZlYXR1cmUudjEuQ29sdW1uEg0KBWF0X3VzGAUgAygDEhgKEHdpdGhfZXZlbnRfdGltZXMYBiABKAgSGwoTd2l0aF9leHBpcmVkX3ZhbHVlcxgHIAEoCEISCglzZWxlY3Rpb24SBbpIAggBInsKE0dldEZlYXR1cmVzUmVzcG9uc2USNAoIZmVhdHVyZXMYASADKAsyIi5taWxscmFjZS5mZWF0dXJlLnYxLkZlYXR1cmVDb2x1bW4SDQoFYXNfb2YYAiABKAkSHwoXZmVhdHVyZV9zZXJ2aWNlX3ZlcnNpb24YAyABKAkiegoNRmVhdHVyZUNvbHVtbhIMCgRuYW1lGAEgASgJEjEKBnZhbHVlcxgCIAEoCzIhLm1pbGxyYWNlLmZlYXR1cmUudjEuQ29sdW1uVmFsdWVzEhAKCHN0YXR1c2VzGAMgASgMEhYKDmV2ZW50X3RpbWVzX3VzGAQgAygDImUKFVN0cmVhbUZlYXR1cmVzUmVxdWVzdBIKCgJpZBgBIAEoCRJACgdyZXF1ZXN0GAIgASgLMicubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRGZWF0dXJlc1JlcXVlc3RCBrpIA8gBASKfAQoWU3RyZWFtRmVhdHVyZXNSZXNwb25zZRIKCgJpZBgBIAEoCRI8CghyZXNwb25zZRgCIAEoCzIoLm1pbGxyYWNlLmZlYXR1cmUudjEuR2V0RmVhdHVyZXNSZXNwb25zZUgAEjEKBWVycm9yGAMgASgLMiAubWlsbHJhY2UuZmVhdHVyZS52MS5TdHJlYW1FcnJvckgAQggKBnJlc3VsdCI8CgtTdHJlYW1FcnJvchIMCgRjb2RlGAEgASgFEg8KB21lc3NhZ2UYAiABKAkSDgoGcmVhc29uGAMgASgJInQKC1B1c2hSZXF1ZXN0EhcKBnNvdXJjZRgBIAEoCUIHukgEcgIQARI2Cgdjb2x1bW5zGAIgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5Db2x1bW5CCLpIBZIBAggBEhQKDHdhaXRfYXBwbGllZBgDIAEoCCJRCgxQdXNoUmVzcG9uc2USMwoJcG9zaXRpb25zGAEgAygLMiAubWlsbHJhY2UuZmVhdHVyZS52MS5Mb2dQb3NpdGlvbhIMCgRyb3dzGAIgASgDIjAKC0xvZ1Bvc2l0aW9uEhEKCXBhcnRpdGlvbhgBIAEoBRIOCgZvZmZzZXQYAiABKAMiYwoTQXdhaXRBcHBsaWVkUmVxdWVzdBIXCgZzb3VyY2UYASABKAlCB7pIBHICEAESMwoJcG9zaXRpb25zGAIgAygLMiAubWlsbHJhY2UuZmVhdHVyZS52MS5Mb2dQb3NpdGlvbiJJChRBd2FpdEFwcGxpZWRSZXNwb25zZRIxCgdhcHBsaWVkGAEgAygLMiAubWlsbHJhY2UuZmVhdHVyZS52MS5Mb2dQb3NpdGlvbiJzCgpFbnRpdHlSb3dzEg8KBWFycm93GAEgASgMSAASMQoFcXVlcnkYAiABKAsyIC5taWxscmFjZS5mZWF0dXJlLnYxLkVudGl0eVF1ZXJ5SAASEgoKZXZlbnRfdGltZRgDIAEoCUINCgRyb3dzEgW6SAIIASLzAgoLRW50aXR5UXVlcnkSEQoHcGFycXVldBgBIAEoCUgAEg0KA2NzdhgCIAEoCUgAEi0KA3NxbBgDIAEoCzIeLm1pbGxyYWNlLmZlYXR1cmUudjEuU3FsU291cmNlSAASPgoHY29sdW1ucxgEIAMoCzItLm1pbGxyYWNlLmZlYXR1cmUudjEuRW50aXR5UXVlcnkuQ29sdW1uc0VudHJ5EjoKBWV4dHJhGAUgAygLMisubWlsbHJhY2UuZmVhdHVyZS52MS5FbnRpdHlRdWVyeS5FeHRyYUVudHJ5Eg0KBXdoZXJlGAYgASgJEhsKE29yZGVyX2J5X2V2ZW50X3RpbWUYByABKAgaLgoMQ29sdW1uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLAoKRXh0cmFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg0KBGRhdGESBbpIAggBIoMCChVHZXRUcmFpbmluZ1NldFJlcXVlc3QSGQoPZmVhdHVyZV9zZXJ2aWNlGAEgASgJSAASPAoKcmVmZXJlbmNlcxgCIAEoCzImLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVJlZmVyZW5jZXNIABI8CgtlbnRpdHlfcm93cxgDIAEoCzIfLm1pbGxyYWNlLmZlYXR1cmUudjEuRW50aXR5Um93c0IGukgDyAEBEigKBWFzX29mGAQgASgOMhkubWlsbHJhY2UuZmVhdHVyZS52MS5Bc09mEhUKDWRldGVybWluaXN0aWMYBSABKAhCEgoJc2VsZWN0aW9uEgW6SAIIASKrAQoWR2V0VHJhaW5pbmdTZXRSZXNwb25zZRI8Cghwcm9ncmVzcxgBIAEoCzIoLm1pbGxyYWNlLmZlYXR1cmUudjEuVHJhaW5pbmdTZXRQcm9ncmVzc0gAEg8KBWFycm93GAIgASgMSAASOgoHc3VtbWFyeRgDIAEoCzInLm1pbGxyYWNlLmZlYXR1cmUudjEuVHJhaW5pbmdTZXRTdW1tYXJ5SABCBgoEcGFydCJGChNUcmFpbmluZ1NldFByb2dyZXNzEg0KBXBoYXNlGAEgASgJEgwKBHJvd3MYAiABKAMSEgoKdG90YWxfcm93cxgDIAEoAyLLAQoSVHJhaW5pbmdTZXRTdW1tYXJ5EgwKBHJvd3MYASABKAMSEwoLc25hcHNob3RfaWQYAiABKAkSHwoXZmVhdHVyZV9zZXJ2aWNlX3ZlcnNpb24YAyABKAkSEwoLc2NoZW1hX2hhc2gYBCABKAkSMAoMbmV3ZXN0X2V2ZW50GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYChBkZWZpbml0aW9uc19oYXNoGAYgASgJEhAKCHJldmlzaW9uGAcgASgJIn0KEk1hdGVyaWFsaXplUmVxdWVzdBIVCgR2aWV3GAEgASgJQge6SARyAhABEigKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKAnRvGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJTChNNYXRlcmlhbGl6ZVJlc3BvbnNlEgwKBHJvd3MYASABKAMSEgoKdG90YWxfcm93cxgCIAEoAxIMCgRrZXlzGAMgASgDEgwKBGRvbmUYBCABKAgiUQoLUGxhblJlcXVlc3QSQgoKcmVwb3NpdG9yeRgBIAEoCzImLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVJlcG9zaXRvcnlCBrpIA8gBASJWCgxQbGFuUmVzcG9uc2USLAoHY2hhbmdlcxgBIAMoCzIbLm1pbGxyYWNlLmZlYXR1cmUudjEuQ2hhbmdlEhgKEHJlZ2lzdHJ5X3ZlcnNpb24YAiABKAMikQIKBkNoYW5nZRIuCgRraW5kGAEgASgOMiAubWlsbHJhY2UuZmVhdHVyZS52MS5DaGFuZ2UuS2luZBIOCgZvYmplY3QYAiABKAkSDAoEbmFtZRgDIAEoCRIOCgZkZXRhaWwYBCABKAkSEwoLbmV3X3ZlcnNpb24YBSABKAgSFgoObmVlZHNfYmFja2ZpbGwYBiABKAgSHQoVdHlwaWNhbF9ieXRlc19wZXJfa2V5GAcgASgDEhsKE3dvcnN0X2J5dGVzX3Blcl9rZXkYCCABKAMiQAoES2luZBIUChBLSU5EX1VOU1BFQ0lGSUVEEAASCgoGQ1JFQVRFEAESCgoGVVBEQVRFEAISCgoGREVMRVRFEAMihwEKDEFwcGx5UmVxdWVzdBJCCgpyZXBvc2l0b3J5GAEgASgLMiYubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlUmVwb3NpdG9yeUIGukgDyAEBEhAKCHJldmlzaW9uGAIgASgJEiEKGWV4cGVjdGVkX3JlZ2lzdHJ5X3ZlcnNpb24YAyABKAMicQoNQXBwbHlSZXNwb25zZRIsCgdjaGFuZ2VzGAEgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5DaGFuZ2USGAoQcmVnaXN0cnlfdmVyc2lvbhgCIAEoAxIYChBkZWZpbml0aW9uc19oYXNoGAMgASgJIhYKFEdldFJlcG9zaXRvcnlSZXF1ZXN0IskBChVHZXRSZXBvc2l0b3J5UmVzcG9uc2USOgoKcmVwb3NpdG9yeRgBIAEoCzImLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVJlcG9zaXRvcnkSGAoQcmVnaXN0cnlfdmVyc2lvbhgCIAEoAxIYChBkZWZpbml0aW9uc19oYXNoGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEi4KCmFwcGxpZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhkKF0xpc3RGZWF0dXJlVmlld3NSZXF1ZXN0IlkKGExpc3RGZWF0dXJlVmlld3NSZXNwb25zZRI9Cg1mZWF0dXJlX3ZpZXdzGAEgAygLMiYubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlVmlld1N0YXR1cyLHAQoRRmVhdHVyZVZpZXdTdGF0dXMSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBmVudGl0eRgDIAEoCRIOCgZzb3VyY2UYBCABKAkSMgoIZmVhdHVyZXMYBSADKAsyIC5taWxscmFjZS5mZWF0dXJlLnYxLlNlcnZlZEZpZWxkEjAKDG5ld2VzdF9ldmVudBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFb3duZXIYByABKAkiHAoaTGlzdEZlYXR1cmVTZXJ2aWNlc1JlcXVlc3QiYgobTGlzdEZlYXR1cmVTZXJ2aWNlc1Jlc3BvbnNlEkMKEGZlYXR1cmVfc2VydmljZXMYASADKAsyKS5taWxscmFjZS5mZWF0dXJlLnYxLkZlYXR1cmVTZXJ2aWNlU3RhdHVzIjEKGEdldEZlYXR1cmVTZXJ2aWNlUmVxdWVzdBIVCgRuYW1lGAEgASgJQge6SARyAhABIl8KGUdldEZlYXR1cmVTZXJ2aWNlUmVzcG9uc2USQgoPZmVhdHVyZV9zZXJ2aWNlGAEgASgLMikubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlU2VydmljZVN0YXR1cyLjAQoURmVhdHVyZVNlcnZpY2VTdGF0dXMSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhMKC3NjaGVtYV9oYXNoGAMgASgJEjIKCGZlYXR1cmVzGAQgAygLMiAubWlsbHJhY2UuZmVhdHVyZS52MS5TZXJ2ZWRGaWVsZBIvCgtlbnRpdHlfa2V5cxgFIAMoCzIaLm1pbGxyYWNlLmZlYXR1cmUudjEuRmllbGQSMgoOcmVxdWVzdF9maWVsZHMYBiADKAsyGi5taWxscmFjZS5mZWF0dXJlLnYxLkZpZWxkItsBCgtTZXJ2ZWRGaWVsZBIMCgRuYW1lGAEgASgJEiwKBHR5cGUYAiABKA4yHi5taWxscmFjZS5mZWF0dXJlLnYxLlZhbHVlVHlwZRIUCgxmZWF0dXJlX3ZpZXcYAyABKAkSDgoGc291cmNlGAQgASgJEg0KBW93bmVyGAUgASgJEhMKC2Rlc2NyaXB0aW9uGAYgASgJEhAKA21pbhgHIAEoAUgAiAEBEhAKA21heBgIIAEoAUgBiAEBEhIKCm5ldmVyX251bGwYCSABKAhCBgoEX21pbkIGCgRfbWF4IlsKDUdldFNxbFJlcXVlc3QSIAoPZmVhdHVyZV9zZXJ2aWNlGAEgASgJQge6SARyAhABEigKBWFzX29mGAIgASgOMhkubWlsbHJhY2UuZmVhdHVyZS52MS5Bc09mIh0KDkdldFNxbFJlc3BvbnNlEgsKA3NxbBgBIAEoCSK5AQoTRGVsZXRlRW50aXR5UmVxdWVzdBIXCgZlbnRpdHkYASABKAlCB7pIBHICEAESQAoEa2V5cxgCIAMoCzIyLm1pbGxyYWNlLmZlYXR1cmUudjEuRGVsZXRlRW50aXR5UmVxdWVzdC5LZXlzRW50cnkaRwoJS2V5c0VudHJ5EgsKA2tleRgBIAEoCRIpCgV2YWx1ZRgCIAEoCzIaLm1pbGxyYWNlLmZlYXR1cmUudjEuVmFsdWU6AjgBIlAKFERlbGV0ZUVudGl0eVJlc3BvbnNlEhIKCnJlY2VpcHRfaWQYASABKAkSEwoLb25saW5lX3Jvd3MYAiABKAMSDwoHb3V0c2lkZRgDIAMoCSIqChRWZXJpZnlFcmFzdXJlUmVxdWVzdBISCgpyZWNlaXB0X2lkGAEgASgJIjUKFVZlcmlmeUVyYXN1cmVSZXNwb25zZRINCgVjbGVhbhgBIAEoCBINCgVmb3VuZBgCIAMoCSo7CgRBc09mEhUKEUFTX09GX1VOU1BFQ0lGSUVEEAASDgoKRVZFTlRfVElNRRABEgwKCEtOT1dOX0FUEAIynwwKDkZlYXR1cmVTZXJ2aWNlEmUKC0dldEZlYXR1cmVzEicubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRGZWF0dXJlc1JlcXVlc3QaKC5taWxscmFjZS5mZWF0dXJlLnYxLkdldEZlYXR1cmVzUmVzcG9uc2UiA5ACARJyCg5TdHJlYW1GZWF0dXJlcxIqLm1pbGxyYWNlLmZlYXR1cmUudjEuU3RyZWFtRmVhdHVyZXNSZXF1ZXN0GisubWlsbHJhY2UuZmVhdHVyZS52MS5TdHJlYW1GZWF0dXJlc1Jlc3BvbnNlIgOQAgEoATABEksKBFB1c2gSIC5taWxscmFjZS5mZWF0dXJlLnYxLlB1c2hSZXF1ZXN0GiEubWlsbHJhY2UuZmVhdHVyZS52MS5QdXNoUmVzcG9uc2USaAoMQXdhaXRBcHBsaWVkEigubWlsbHJhY2UuZmVhdHVyZS52MS5Bd2FpdEFwcGxpZWRSZXF1ZXN0GikubWlsbHJhY2UuZmVhdHVyZS52MS5Bd2FpdEFwcGxpZWRSZXNwb25zZSIDkAIBEnAKDkdldFRyYWluaW5nU2V0EioubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRUcmFpbmluZ1NldFJlcXVlc3QaKy5taWxscmFjZS5mZWF0dXJlLnYxLkdldFRyYWluaW5nU2V0UmVzcG9uc2UiA5ACATABEmIKC01hdGVyaWFsaXplEicubWlsbHJhY2UuZmVhdHVyZS52MS5NYXRlcmlhbGl6ZVJlcXVlc3QaKC5taWxscmFjZS5mZWF0dXJlLnYxLk1hdGVyaWFsaXplUmVzcG9uc2UwARJQCgRQbGFuEiAubWlsbHJhY2UuZmVhdHVyZS52MS5QbGFuUmVxdWVzdBohLm1pbGxyYWNlLmZlYXR1cmUudjEuUGxhblJlc3BvbnNlIgOQAgESTgoFQXBwbHkSIS5taWxscmFjZS5mZWF0dXJlLnYxLkFwcGx5UmVxdWVzdBoiLm1pbGxyYWNlLmZlYXR1cmUudjEuQXBwbHlSZXNwb25zZRJrCg1HZXRSZXBvc2l0b3J5EikubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRSZXBvc2l0b3J5UmVxdWVzdBoqLm1pbGxyYWNlLmZlYXR1cmUudjEuR2V0UmVwb3NpdG9yeVJlc3BvbnNlIgOQAgESdAoQTGlzdEZlYXR1cmVWaWV3cxIsLm1pbGxyYWNlLmZlYXR1cmUudjEuTGlzdEZlYXR1cmVWaWV3c1JlcXVlc3QaLS5taWxscmFjZS5mZWF0dXJlLnYxLkxpc3RGZWF0dXJlVmlld3NSZXNwb25zZSIDkAIBEn0KE0xpc3RGZWF0dXJlU2VydmljZXMSLy5taWxscmFjZS5mZWF0dXJlLnYxLkxpc3RGZWF0dXJlU2VydmljZXNSZXF1ZXN0GjAubWlsbHJhY2UuZmVhdHVyZS52MS5MaXN0RmVhdHVyZVNlcnZpY2VzUmVzcG9uc2UiA5ACARJ3ChFHZXRGZWF0dXJlU2VydmljZRItLm1pbGxyYWNlLmZlYXR1cmUudjEuR2V0RmVhdHVyZVNlcnZpY2VSZXF1ZXN0Gi4ubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRGZWF0dXJlU2VydmljZVJlc3BvbnNlIgOQAgESVgoGR2V0U3FsEiIubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRTcWxSZXF1ZXN0GiMubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRTcWxSZXNwb25zZSIDkAIBEmMKDERlbGV0ZUVudGl0eRIoLm1pbGxyYWNlLmZlYXR1cmUudjEuRGVsZXRlRW50aXR5UmVxdWVzdBopLm1pbGxyYWNlLmZlYXR1cmUudjEuRGVsZXRlRW50aXR5UmVzcG9uc2USawoNVmVyaWZ5RXJhc3VyZRIpLm1pbGxyYWNlLmZlYXR1cmUudjEuVmVyaWZ5RXJhc3VyZVJlcXVlc3QaKi5taWxscmFjZS5mZWF0dXJlLnYxLlZlcmlmeUVyYXN1cmVSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp, file_millrace_feature_v1_column, file_millrace_feature_v1_feature_repository]);
+  fileDesc("CiltaWxscmFjZS9mZWF0dXJlL3YxL2ZlYXR1cmVfc2VydmljZS5wcm90bxITbWlsbHJhY2UuZmVhdHVyZS52MSIvChFGZWF0dXJlUmVmZXJlbmNlcxIaCghmZWF0dXJlcxgBIAMoCUIIukgFkgECCAEi/gMKEkdldEZlYXR1cmVzUmVxdWVzdBIZCg9mZWF0dXJlX3NlcnZpY2UYASABKAlIABI8CgpyZWZlcmVuY2VzGAIgASgLMiYubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlUmVmZXJlbmNlc0gAEi0KCGVudGl0aWVzGAMgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5Db2x1bW4SLAoHcmVxdWVzdBgEIAMoCzIbLm1pbGxyYWNlLmZlYXR1cmUudjEuQ29sdW1uEg0KBWF0X3VzGAUgAygDEhgKEHdpdGhfZXZlbnRfdGltZXMYBiABKAgSGwoTd2l0aF9leHBpcmVkX3ZhbHVlcxgHIAEoCBIfChdmZWF0dXJlX3NlcnZpY2VfdmVyc2lvbhgIIAEoCRJXCg5wYXJ0aWFsX2Fuc3dlchgJIAEoDjI1Lm1pbGxyYWNlLmZlYXR1cmUudjEuR2V0RmVhdHVyZXNSZXF1ZXN0LlBhcnRpYWxBbnN3ZXJCCLpIBYIBAhABEhgKEG1heF9zdGFsZW5lc3NfbXMYCiABKA0iRAoNUGFydGlhbEFuc3dlchIeChpQQVJUSUFMX0FOU1dFUl9VTlNQRUNJRklFRBAAEhMKD1BBUlRJQUxfQUxMT1dFRBABQhIKCXNlbGVjdGlvbhIFukgCCAEiewoTR2V0RmVhdHVyZXNSZXNwb25zZRI0CghmZWF0dXJlcxgBIAMoCzIiLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZUNvbHVtbhINCgVhc19vZhgCIAEoCRIfChdmZWF0dXJlX3NlcnZpY2VfdmVyc2lvbhgDIAEoCSJ6Cg1GZWF0dXJlQ29sdW1uEgwKBG5hbWUYASABKAkSMQoGdmFsdWVzGAIgASgLMiEubWlsbHJhY2UuZmVhdHVyZS52MS5Db2x1bW5WYWx1ZXMSEAoIc3RhdHVzZXMYAyABKAwSFgoOZXZlbnRfdGltZXNfdXMYBCADKAMiZQoVU3RyZWFtRmVhdHVyZXNSZXF1ZXN0EgoKAmlkGAEgASgJEkAKB3JlcXVlc3QYAiABKAsyJy5taWxscmFjZS5mZWF0dXJlLnYxLkdldEZlYXR1cmVzUmVxdWVzdEIGukgDyAEBIp8BChZTdHJlYW1GZWF0dXJlc1Jlc3BvbnNlEgoKAmlkGAEgASgJEjwKCHJlc3BvbnNlGAIgASgLMigubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRGZWF0dXJlc1Jlc3BvbnNlSAASMQoFZXJyb3IYAyABKAsyIC5taWxscmFjZS5mZWF0dXJlLnYxLlN0cmVhbUVycm9ySABCCAoGcmVzdWx0IjwKC1N0cmVhbUVycm9yEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkidAoLUHVzaFJlcXVlc3QSFwoGc291cmNlGAEgASgJQge6SARyAhABEjYKB2NvbHVtbnMYAiADKAsyGy5taWxscmFjZS5mZWF0dXJlLnYxLkNvbHVtbkIIukgFkgECCAESFAoMd2FpdF9hcHBsaWVkGAMgASgIIlEKDFB1c2hSZXNwb25zZRIzCglwb3NpdGlvbnMYASADKAsyIC5taWxscmFjZS5mZWF0dXJlLnYxLkxvZ1Bvc2l0aW9uEgwKBHJvd3MYAiABKAMiMAoLTG9nUG9zaXRpb24SEQoJcGFydGl0aW9uGAEgASgFEg4KBm9mZnNldBgCIAEoAyJjChNBd2FpdEFwcGxpZWRSZXF1ZXN0EhcKBnNvdXJjZRgBIAEoCUIHukgEcgIQARIzCglwb3NpdGlvbnMYAiADKAsyIC5taWxscmFjZS5mZWF0dXJlLnYxLkxvZ1Bvc2l0aW9uIkkKFEF3YWl0QXBwbGllZFJlc3BvbnNlEjEKB2FwcGxpZWQYASADKAsyIC5taWxscmFjZS5mZWF0dXJlLnYxLkxvZ1Bvc2l0aW9uInMKCkVudGl0eVJvd3MSDwoFYXJyb3cYASABKAxIABIxCgVxdWVyeRgCIAEoCzIgLm1pbGxyYWNlLmZlYXR1cmUudjEuRW50aXR5UXVlcnlIABISCgpldmVudF90aW1lGAMgASgJQg0KBHJvd3MSBbpIAggBIvMCCgtFbnRpdHlRdWVyeRIRCgdwYXJxdWV0GAEgASgJSAASDQoDY3N2GAIgASgJSAASLQoDc3FsGAMgASgLMh4ubWlsbHJhY2UuZmVhdHVyZS52MS5TcWxTb3VyY2VIABI+Cgdjb2x1bW5zGAQgAygLMi0ubWlsbHJhY2UuZmVhdHVyZS52MS5FbnRpdHlRdWVyeS5Db2x1bW5zRW50cnkSOgoFZXh0cmEYBSADKAsyKy5taWxscmFjZS5mZWF0dXJlLnYxLkVudGl0eVF1ZXJ5LkV4dHJhRW50cnkSDQoFd2hlcmUYBiABKAkSGwoTb3JkZXJfYnlfZXZlbnRfdGltZRgHIAEoCBouCgxDb2x1bW5zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARosCgpFeHRyYUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDQoEZGF0YRIFukgCCAEizwIKFUdldFRyYWluaW5nU2V0UmVxdWVzdBIZCg9mZWF0dXJlX3NlcnZpY2UYASABKAlIABI8CgpyZWZlcmVuY2VzGAIgASgLMiYubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlUmVmZXJlbmNlc0gAEjwKC2VudGl0eV9yb3dzGAMgASgLMh8ubWlsbHJhY2UuZmVhdHVyZS52MS5FbnRpdHlSb3dzQga6SAPIAQESKAoFYXNfb2YYBCABKA4yGS5taWxscmFjZS5mZWF0dXJlLnYxLkFzT2YSFQoNZGV0ZXJtaW5pc3RpYxgFIAEoCBIUCgxwYXJxdWV0X3BhdGgYBiABKAkSEwoLYXNfb2ZfdG9rZW4YByABKAkSHwoXZmVhdHVyZV9zZXJ2aWNlX3ZlcnNpb24YCCABKAlCEgoJc2VsZWN0aW9uEgW6SAIIASKrAQoWR2V0VHJhaW5pbmdTZXRSZXNwb25zZRI8Cghwcm9ncmVzcxgBIAEoCzIoLm1pbGxyYWNlLmZlYXR1cmUudjEuVHJhaW5pbmdTZXRQcm9ncmVzc0gAEg8KBWFycm93GAIgASgMSAASOgoHc3VtbWFyeRgDIAEoCzInLm1pbGxyYWNlLmZlYXR1cmUudjEuVHJhaW5pbmdTZXRTdW1tYXJ5SABCBgoEcGFydCJGChNUcmFpbmluZ1NldFByb2dyZXNzEg0KBXBoYXNlGAEgASgJEgwKBHJvd3MYAiABKAMSEgoKdG90YWxfcm93cxgDIAEoAyLLAQoSVHJhaW5pbmdTZXRTdW1tYXJ5EgwKBHJvd3MYASABKAMSEwoLc25hcHNob3RfaWQYAiABKAkSHwoXZmVhdHVyZV9zZXJ2aWNlX3ZlcnNpb24YAyABKAkSEwoLc2NoZW1hX2hhc2gYBCABKAkSMAoMbmV3ZXN0X2V2ZW50GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYChBkZWZpbml0aW9uc19oYXNoGAYgASgJEhAKCHJldmlzaW9uGAcgASgJIn0KEk1hdGVyaWFsaXplUmVxdWVzdBIVCgR2aWV3GAEgASgJQge6SARyAhABEigKBGZyb20YAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKAnRvGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJTChNNYXRlcmlhbGl6ZVJlc3BvbnNlEgwKBHJvd3MYASABKAMSEgoKdG90YWxfcm93cxgCIAEoAxIMCgRrZXlzGAMgASgDEgwKBGRvbmUYBCABKAgiUQoLUGxhblJlcXVlc3QSQgoKcmVwb3NpdG9yeRgBIAEoCzImLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVJlcG9zaXRvcnlCBrpIA8gBASJWCgxQbGFuUmVzcG9uc2USLAoHY2hhbmdlcxgBIAMoCzIbLm1pbGxyYWNlLmZlYXR1cmUudjEuQ2hhbmdlEhgKEHJlZ2lzdHJ5X3ZlcnNpb24YAiABKAMi9gIKBkNoYW5nZRIuCgRraW5kGAEgASgOMiAubWlsbHJhY2UuZmVhdHVyZS52MS5DaGFuZ2UuS2luZBIOCgZvYmplY3QYAiABKAkSDAoEbmFtZRgDIAEoCRIOCgZkZXRhaWwYBCABKAkSEwoLbmV3X3ZlcnNpb24YBSABKAgSFgoObmVlZHNfYmFja2ZpbGwYBiABKAgSHQoVdHlwaWNhbF9ieXRlc19wZXJfa2V5GAcgASgDEhsKE3dvcnN0X2J5dGVzX3Blcl9rZXkYCCABKAMSFQoNYmFja2ZpbGxfcm93cxgJIAEoAxIYChBiYWNrZmlsbF9zZWNvbmRzGAogASgBEjIKCmRlcGVuZGVudHMYCyADKAsyHi5taWxscmFjZS5mZWF0dXJlLnYxLkRlcGVuZGVudCJACgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIKCgZDUkVBVEUQARIKCgZVUERBVEUQAhIKCgZERUxFVEUQAyI+CglEZXBlbmRlbnQSDgoGb2JqZWN0GAEgASgJEgwKBG5hbWUYAiABKAkSEwoLY29uc2VxdWVuY2UYAyABKAkihwEKDEFwcGx5UmVxdWVzdBJCCgpyZXBvc2l0b3J5GAEgASgLMiYubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlUmVwb3NpdG9yeUIGukgDyAEBEhAKCHJldmlzaW9uGAIgASgJEiEKGWV4cGVjdGVkX3JlZ2lzdHJ5X3ZlcnNpb24YAyABKAMicQoNQXBwbHlSZXNwb25zZRIsCgdjaGFuZ2VzGAEgAygLMhsubWlsbHJhY2UuZmVhdHVyZS52MS5DaGFuZ2USGAoQcmVnaXN0cnlfdmVyc2lvbhgCIAEoAxIYChBkZWZpbml0aW9uc19oYXNoGAMgASgJIhYKFEdldFJlcG9zaXRvcnlSZXF1ZXN0IskBChVHZXRSZXBvc2l0b3J5UmVzcG9uc2USOgoKcmVwb3NpdG9yeRgBIAEoCzImLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVJlcG9zaXRvcnkSGAoQcmVnaXN0cnlfdmVyc2lvbhgCIAEoAxIYChBkZWZpbml0aW9uc19oYXNoGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEi4KCmFwcGxpZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIhkKF0xpc3RGZWF0dXJlVmlld3NSZXF1ZXN0IlkKGExpc3RGZWF0dXJlVmlld3NSZXNwb25zZRI9Cg1mZWF0dXJlX3ZpZXdzGAEgAygLMiYubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlVmlld1N0YXR1cyLdAgoRRmVhdHVyZVZpZXdTdGF0dXMSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEg4KBmVudGl0eRgDIAEoCRIOCgZzb3VyY2UYBCABKAkSMgoIZmVhdHVyZXMYBSADKAsyIC5taWxscmFjZS5mZWF0dXJlLnYxLlNlcnZlZEZpZWxkEjAKDG5ld2VzdF9ldmVudBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFb3duZXIYByABKAkSOwoFc3RhdGUYCCABKA4yLC5taWxscmFjZS5mZWF0dXJlLnYxLkZlYXR1cmVWaWV3U3RhdHVzLlN0YXRlEhMKC2xhZ19yZWNvcmRzGAkgASgDIkIKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASCwoHU0VSVklORxABEgsKB0ZJTExJTkcQAhIICgRLRVBUEAMiHAoaTGlzdEZlYXR1cmVTZXJ2aWNlc1JlcXVlc3QiYgobTGlzdEZlYXR1cmVTZXJ2aWNlc1Jlc3BvbnNlEkMKEGZlYXR1cmVfc2VydmljZXMYASADKAsyKS5taWxscmFjZS5mZWF0dXJlLnYxLkZlYXR1cmVTZXJ2aWNlU3RhdHVzIjEKGEdldEZlYXR1cmVTZXJ2aWNlUmVxdWVzdBIVCgRuYW1lGAEgASgJQge6SARyAhABIl8KGUdldEZlYXR1cmVTZXJ2aWNlUmVzcG9uc2USQgoPZmVhdHVyZV9zZXJ2aWNlGAEgASgLMikubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlU2VydmljZVN0YXR1cyLjAQoURmVhdHVyZVNlcnZpY2VTdGF0dXMSDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhMKC3NjaGVtYV9oYXNoGAMgASgJEjIKCGZlYXR1cmVzGAQgAygLMiAubWlsbHJhY2UuZmVhdHVyZS52MS5TZXJ2ZWRGaWVsZBIvCgtlbnRpdHlfa2V5cxgFIAMoCzIaLm1pbGxyYWNlLmZlYXR1cmUudjEuRmllbGQSMgoOcmVxdWVzdF9maWVsZHMYBiADKAsyGi5taWxscmFjZS5mZWF0dXJlLnYxLkZpZWxkItsBCgtTZXJ2ZWRGaWVsZBIMCgRuYW1lGAEgASgJEiwKBHR5cGUYAiABKA4yHi5taWxscmFjZS5mZWF0dXJlLnYxLlZhbHVlVHlwZRIUCgxmZWF0dXJlX3ZpZXcYAyABKAkSDgoGc291cmNlGAQgASgJEg0KBW93bmVyGAUgASgJEhMKC2Rlc2NyaXB0aW9uGAYgASgJEhAKA21pbhgHIAEoAUgAiAEBEhAKA21heBgIIAEoAUgBiAEBEhIKCm5ldmVyX251bGwYCSABKAhCBgoEX21pbkIGCgRfbWF4It0BCg1HZXRTcWxSZXF1ZXN0EiAKD2ZlYXR1cmVfc2VydmljZRgBIAEoCUIHukgEcgIQARIoCgVhc19vZhgCIAEoDjIZLm1pbGxyYWNlLmZlYXR1cmUudjEuQXNPZhJFCgdkaWFsZWN0GAMgASgOMioubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRTcWxSZXF1ZXN0LkRpYWxlY3RCCLpIBYIBAhABIjkKB0RpYWxlY3QSFwoTRElBTEVDVF9VTlNQRUNJRklFRBAAEgoKBkRVQ0tEQhABEgkKBVNQQVJLEAIiHQoOR2V0U3FsUmVzcG9uc2USCwoDc3FsGAEgASgJIsYBChVWZXJpZnlGZWF0dXJlc1JlcXVlc3QSIAoPZmVhdHVyZV9zZXJ2aWNlGAEgASgJQge6SARyAhABEhsKCGVudGl0aWVzGAIgASgNQgm6SAYqBBigjQYSDAoEc2VlZBgDIAEoBBIqCgl0b2xlcmFuY2UYBCABKAFCF7pIFBISEQAAAAAAAPA/KQAAAAAAAAAAEjQKC2VudGl0eV9yb3dzGAUgASgLMh8ubWlsbHJhY2UuZmVhdHVyZS52MS5FbnRpdHlSb3dzItcBChZWZXJpZnlGZWF0dXJlc1Jlc3BvbnNlEjwKCHByb2dyZXNzGAEgASgLMigubWlsbHJhY2UuZmVhdHVyZS52MS5UcmFpbmluZ1NldFByb2dyZXNzSAASOAoIbWlzbWF0Y2gYAiABKAsyJC5taWxscmFjZS5mZWF0dXJlLnYxLkZlYXR1cmVNaXNtYXRjaEgAEj0KB3N1bW1hcnkYAyABKAsyKi5taWxscmFjZS5mZWF0dXJlLnYxLlZlcmlmeUZlYXR1cmVzU3VtbWFyeUgAQgYKBHBhcnQizQIKD0ZlYXR1cmVNaXNtYXRjaBIPCgdmZWF0dXJlGAEgASgJEjwKBGtleXMYAiADKAsyLi5taWxscmFjZS5mZWF0dXJlLnYxLkZlYXR1cmVNaXNtYXRjaC5LZXlzRW50cnkSDQoFYXRfdXMYAyABKAMSKgoGc2VydmVkGAQgASgLMhoubWlsbHJhY2UuZmVhdHVyZS52MS5WYWx1ZRIsCghjb21wdXRlZBgFIAEoCzIaLm1pbGxyYWNlLmZlYXR1cmUudjEuVmFsdWUSOQoNc2VydmVkX3N0YXR1cxgGIAEoDjIiLm1pbGxyYWNlLmZlYXR1cmUudjEuRmVhdHVyZVN0YXR1cxpHCglLZXlzRW50cnkSCwoDa2V5GAEgASgJEikKBXZhbHVlGAIgASgLMhoubWlsbHJhY2UuZmVhdHVyZS52MS5WYWx1ZToCOAEigQEKFVZlcmlmeUZlYXR1cmVzU3VtbWFyeRIMCgRzZWVkGAEgASgEEgwKBHJvd3MYAiABKAMSNgoIZmVhdHVyZXMYAyADKAsyJC5taWxscmFjZS5mZWF0dXJlLnYxLlZlcmlmaWVkRmVhdHVyZRIUCgxza2lwcGVkX3Jvd3MYBCABKAMiYgoPVmVyaWZpZWRGZWF0dXJlEgwKBG5hbWUYASABKAkSEAoIY29tcGFyZWQYAiABKAMSEgoKbWlzbWF0Y2hlZBgDIAEoAxIbChNncmVhdGVzdF9kaWZmZXJlbmNlGAQgASgBIloKFkxpc3REZWFkTGV0dGVyc1JlcXVlc3QSFwoGc291cmNlGAEgASgJQge6SARyAhABEg4KBnJlYXNvbhgCIAEoCRIXCgVsaW1pdBgDIAEoDUIIukgFKgMYkE4iygEKF0xpc3REZWFkTGV0dGVyc1Jlc3BvbnNlEjYKB2xldHRlcnMYASADKAsyJS5taWxscmFjZS5mZWF0dXJlLnYxLkRlYWRMZXR0ZXJSZWNvcmQSSAoGY291bnRzGAIgAygLMjgubWlsbHJhY2UuZmVhdHVyZS52MS5MaXN0RGVhZExldHRlcnNSZXNwb25zZS5Db3VudHNFbnRyeRotCgtDb3VudHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAM6AjgBItwBChBEZWFkTGV0dGVyUmVjb3JkEhEKCXBhcnRpdGlvbhgBIAEoBRIOCgZvZmZzZXQYAiABKAMSGAoQc291cmNlX3BhcnRpdGlvbhgDIAEoBRIVCg1zb3VyY2Vfb2Zmc2V0GAQgASgDEg4KBnJlYXNvbhgFIAEoCRIOCgZkZXRhaWwYBiABKAkSCwoDa2V5GAcgASgMEg0KBXZhbHVlGAggASgMEiYKAmF0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghyZXBsYXllZBgKIAEoCCJUChhSZXBsYXlEZWFkTGV0dGVyc1JlcXVlc3QSFwoGc291cmNlGAEgASgJQge6SARyAhABEg4KBnJlYXNvbhgCIAEoCRIPCgdkcnlfcnVuGAMgASgIInMKGVJlcGxheURlYWRMZXR0ZXJzUmVzcG9uc2USEAoIcmVwbGF5ZWQYASABKAMSDwoHc2tpcHBlZBgCIAEoAxIzCglwb3NpdGlvbnMYAyADKAsyIC5taWxscmFjZS5mZWF0dXJlLnYxLkxvZ1Bvc2l0aW9uIjEKIUxpc3RGZWF0dXJlU2VydmljZVZlcnNpb25zUmVxdWVzdBIMCgRuYW1lGAEgASgJImIKIkxpc3RGZWF0dXJlU2VydmljZVZlcnNpb25zUmVzcG9uc2USPAoIdmVyc2lvbnMYASADKAsyKi5taWxscmFjZS5mZWF0dXJlLnYxLkZlYXR1cmVTZXJ2aWNlVmVyc2lvbiKLAQoVRmVhdHVyZVNlcnZpY2VWZXJzaW9uEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghpbl9mb3JjZRgDIAEoCBIwCgxsYXN0X3JlYWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB2tlcHRfYnkYBSADKAkiVgojUmVsZWFzZUZlYXR1cmVTZXJ2aWNlVmVyc2lvblJlcXVlc3QSFQoEbmFtZRgBIAEoCUIHukgEcgIQARIYCgd2ZXJzaW9uGAIgASgJQge6SARyAhABIj0KJFJlbGVhc2VGZWF0dXJlU2VydmljZVZlcnNpb25SZXNwb25zZRIVCg1kcm9wcGVkX3ZpZXdzGAEgAygJItkBChNEZWxldGVFbnRpdHlSZXF1ZXN0EhcKBmVudGl0eRgBIAEoCUIHukgEcgIQARJKCgRrZXlzGAIgAygLMjIubWlsbHJhY2UuZmVhdHVyZS52MS5EZWxldGVFbnRpdHlSZXF1ZXN0LktleXNFbnRyeUIIukgFmgECCAESFAoMcmVxdWVzdGVkX2J5GAMgASgJGkcKCUtleXNFbnRyeRILCgNrZXkYASABKAkSKQoFdmFsdWUYAiABKAsyGi5taWxscmFjZS5mZWF0dXJlLnYxLlZhbHVlOgI4ASKUAQoURGVsZXRlRW50aXR5UmVzcG9uc2USEgoKcmVjZWlwdF9pZBgBIAEoCRITCgtvbmxpbmVfcm93cxgCIAEoAxIPCgdvdXRzaWRlGAMgAygJEi0KCWVyYXNlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLbG9nX3JlY29yZHMYBSABKAMiMwoUVmVyaWZ5RXJhc3VyZVJlcXVlc3QSGwoKcmVjZWlwdF9pZBgBIAEoCUIHukgEcgIQASJGChVWZXJpZnlFcmFzdXJlUmVzcG9uc2USDQoFY2xlYW4YASABKAgSDQoFZm91bmQYAiADKAkSDwoHc2Nhbm5lZBgDIAMoCSo7CgRBc09mEhUKEUFTX09GX1VOU1BFQ0lGSUVEEAASDgoKRVZFTlRfVElNRRABEgwKCEtOT1dOX0FUEAIyoxEKDkZlYXR1cmVTZXJ2aWNlEmUKC0dldEZlYXR1cmVzEicubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRGZWF0dXJlc1JlcXVlc3QaKC5taWxscmFjZS5mZWF0dXJlLnYxLkdldEZlYXR1cmVzUmVzcG9uc2UiA5ACARJyCg5TdHJlYW1GZWF0dXJlcxIqLm1pbGxyYWNlLmZlYXR1cmUudjEuU3RyZWFtRmVhdHVyZXNSZXF1ZXN0GisubWlsbHJhY2UuZmVhdHVyZS52MS5TdHJlYW1GZWF0dXJlc1Jlc3BvbnNlIgOQAgEoATABEksKBFB1c2gSIC5taWxscmFjZS5mZWF0dXJlLnYxLlB1c2hSZXF1ZXN0GiEubWlsbHJhY2UuZmVhdHVyZS52MS5QdXNoUmVzcG9uc2USaAoMQXdhaXRBcHBsaWVkEigubWlsbHJhY2UuZmVhdHVyZS52MS5Bd2FpdEFwcGxpZWRSZXF1ZXN0GikubWlsbHJhY2UuZmVhdHVyZS52MS5Bd2FpdEFwcGxpZWRSZXNwb25zZSIDkAIBEnAKDkdldFRyYWluaW5nU2V0EioubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRUcmFpbmluZ1NldFJlcXVlc3QaKy5taWxscmFjZS5mZWF0dXJlLnYxLkdldFRyYWluaW5nU2V0UmVzcG9uc2UiA5ACATABEmIKC01hdGVyaWFsaXplEicubWlsbHJhY2UuZmVhdHVyZS52MS5NYXRlcmlhbGl6ZVJlcXVlc3QaKC5taWxscmFjZS5mZWF0dXJlLnYxLk1hdGVyaWFsaXplUmVzcG9uc2UwARJQCgRQbGFuEiAubWlsbHJhY2UuZmVhdHVyZS52MS5QbGFuUmVxdWVzdBohLm1pbGxyYWNlLmZlYXR1cmUudjEuUGxhblJlc3BvbnNlIgOQAgESTgoFQXBwbHkSIS5taWxscmFjZS5mZWF0dXJlLnYxLkFwcGx5UmVxdWVzdBoiLm1pbGxyYWNlLmZlYXR1cmUudjEuQXBwbHlSZXNwb25zZRJrCg1HZXRSZXBvc2l0b3J5EikubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRSZXBvc2l0b3J5UmVxdWVzdBoqLm1pbGxyYWNlLmZlYXR1cmUudjEuR2V0UmVwb3NpdG9yeVJlc3BvbnNlIgOQAgESdAoQTGlzdEZlYXR1cmVWaWV3cxIsLm1pbGxyYWNlLmZlYXR1cmUudjEuTGlzdEZlYXR1cmVWaWV3c1JlcXVlc3QaLS5taWxscmFjZS5mZWF0dXJlLnYxLkxpc3RGZWF0dXJlVmlld3NSZXNwb25zZSIDkAIBEn0KE0xpc3RGZWF0dXJlU2VydmljZXMSLy5taWxscmFjZS5mZWF0dXJlLnYxLkxpc3RGZWF0dXJlU2VydmljZXNSZXF1ZXN0GjAubWlsbHJhY2UuZmVhdHVyZS52MS5MaXN0RmVhdHVyZVNlcnZpY2VzUmVzcG9uc2UiA5ACARJ3ChFHZXRGZWF0dXJlU2VydmljZRItLm1pbGxyYWNlLmZlYXR1cmUudjEuR2V0RmVhdHVyZVNlcnZpY2VSZXF1ZXN0Gi4ubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRGZWF0dXJlU2VydmljZVJlc3BvbnNlIgOQAgESVgoGR2V0U3FsEiIubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRTcWxSZXF1ZXN0GiMubWlsbHJhY2UuZmVhdHVyZS52MS5HZXRTcWxSZXNwb25zZSIDkAIBEnAKDlZlcmlmeUZlYXR1cmVzEioubWlsbHJhY2UuZmVhdHVyZS52MS5WZXJpZnlGZWF0dXJlc1JlcXVlc3QaKy5taWxscmFjZS5mZWF0dXJlLnYxLlZlcmlmeUZlYXR1cmVzUmVzcG9uc2UiA5ACATABEnEKD0xpc3REZWFkTGV0dGVycxIrLm1pbGxyYWNlLmZlYXR1cmUudjEuTGlzdERlYWRMZXR0ZXJzUmVxdWVzdBosLm1pbGxyYWNlLmZlYXR1cmUudjEuTGlzdERlYWRMZXR0ZXJzUmVzcG9uc2UiA5ACARJyChFSZXBsYXlEZWFkTGV0dGVycxItLm1pbGxyYWNlLmZlYXR1cmUudjEuUmVwbGF5RGVhZExldHRlcnNSZXF1ZXN0Gi4ubWlsbHJhY2UuZmVhdHVyZS52MS5SZXBsYXlEZWFkTGV0dGVyc1Jlc3BvbnNlEpIBChpMaXN0RmVhdHVyZVNlcnZpY2VWZXJzaW9ucxI2Lm1pbGxyYWNlLmZlYXR1cmUudjEuTGlzdEZlYXR1cmVTZXJ2aWNlVmVyc2lvbnNSZXF1ZXN0GjcubWlsbHJhY2UuZmVhdHVyZS52MS5MaXN0RmVhdHVyZVNlcnZpY2VWZXJzaW9uc1Jlc3BvbnNlIgOQAgESkwEKHFJlbGVhc2VGZWF0dXJlU2VydmljZVZlcnNpb24SOC5taWxscmFjZS5mZWF0dXJlLnYxLlJlbGVhc2VGZWF0dXJlU2VydmljZVZlcnNpb25SZXF1ZXN0GjkubWlsbHJhY2UuZmVhdHVyZS52MS5SZWxlYXNlRmVhdHVyZVNlcnZpY2VWZXJzaW9uUmVzcG9uc2USYwoMRGVsZXRlRW50aXR5EigubWlsbHJhY2UuZmVhdHVyZS52MS5EZWxldGVFbnRpdHlSZXF1ZXN0GikubWlsbHJhY2UuZmVhdHVyZS52MS5EZWxldGVFbnRpdHlSZXNwb25zZRJrCg1WZXJpZnlFcmFzdXJlEikubWlsbHJhY2UuZmVhdHVyZS52MS5WZXJpZnlFcmFzdXJlUmVxdWVzdBoqLm1pbGxyYWNlLmZlYXR1cmUudjEuVmVyaWZ5RXJhc3VyZVJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_millrace_feature_v1_column, file_millrace_feature_v1_feature_repository]);
 
 /**
  * @generated from message millrace.feature.v1.FeatureReferences
@@ -94,6 +94,26 @@ export type GetFeaturesRequest = Message<"millrace.feature.v1.GetFeaturesRequest
    * @generated from field: bool with_expired_values = 7;
    */
   withExpiredValues: boolean;
+
+  /**
+   * A version of the feature service that is still kept; default: the one in force. Else NOT_FOUND,
+   * FEATURE_SERVICE_UNKNOWN.
+   *
+   * @generated from field: string feature_service_version = 8;
+   */
+  featureServiceVersion: string;
+
+  /**
+   * @generated from field: millrace.feature.v1.GetFeaturesRequest.PartialAnswer partial_answer = 9;
+   */
+  partialAnswer: GetFeaturesRequest_PartialAnswer;
+
+  /**
+   * How old a row in this process's cache may be, in milliseconds: 0 reads the store. Bounded by the setting.
+   *
+   * @generated from field: uint32 max_staleness_ms = 10;
+   */
+  maxStalenessMs: number;
 };
 
 /**
@@ -102,6 +122,36 @@ export type GetFeaturesRequest = Message<"millrace.feature.v1.GetFeaturesRequest
  */
 export const GetFeaturesRequestSchema: GenMessage<GetFeaturesRequest> = /*@__PURE__*/
   messageDesc(file_millrace_feature_v1_feature_service, 1);
+
+/**
+ * @generated from enum millrace.feature.v1.GetFeaturesRequest.PartialAnswer
+ */
+export const GetFeaturesRequest_PartialAnswer = {
+  /**
+   * The call fails with DEADLINE_EXCEEDED or UNAVAILABLE.
+   *
+   * @generated from enum value: PARTIAL_ANSWER_UNSPECIFIED = 0;
+   */
+  PARTIAL_ANSWER_UNSPECIFIED: 0,
+
+  /**
+   * Views that could not be read in time have the status UNAVAILABLE; the others are answered.
+   *
+   * @generated from enum value: PARTIAL_ALLOWED = 1;
+   */
+  PARTIAL_ALLOWED: 1,
+} as const;
+
+/**
+ * @generated from enum millrace.feature.v1.GetFeaturesRequest.PartialAnswer
+ */
+export type GetFeaturesRequest_PartialAnswer = (typeof GetFeaturesRequest_PartialAnswer)[keyof typeof GetFeaturesRequest_PartialAnswer] | UnknownEnum;
+
+/**
+ * Describes the enum millrace.feature.v1.GetFeaturesRequest.PartialAnswer.
+ */
+export const GetFeaturesRequest_PartialAnswerSchema: GenEnum<GetFeaturesRequest_PartialAnswer> = /*@__PURE__*/
+  enumDesc(file_millrace_feature_v1_feature_service, 1, 0);
 
 /**
  * @generated from message millrace.feature.v1.GetFeaturesResponse
@@ -535,6 +585,28 @@ export type GetTrainingSetRequest = Message<"millrace.feature.v1.GetTrainingSetR
    * @generated from field: bool deterministic = 5;
    */
   deterministic: boolean;
+
+  /**
+   * Writes Parquet to this path, relative to the data root of feature-serving, in place of streaming Arrow. The file
+   * appears whole or not at all.
+   *
+   * @generated from field: string parquet_path = 6;
+   */
+  parquetPath: string;
+
+  /**
+   * A token that GetFeatures answered: definitions and facts as of that answer. Needs as_of KNOWN_AT or none.
+   *
+   * @generated from field: string as_of_token = 7;
+   */
+  asOfToken: string;
+
+  /**
+   * A version of the feature service that is still kept; default: the one in force.
+   *
+   * @generated from field: string feature_service_version = 8;
+   */
+  featureServiceVersion: string;
 };
 
 /**
@@ -826,6 +898,27 @@ export type Change = Message<"millrace.feature.v1.Change"> & {
    * @generated from field: int64 worst_bytes_per_key = 8;
    */
   worstBytesPerKey: bigint;
+
+  /**
+   * For views that need a backfill: facts to read, as the batch source's metadata tells; 0 where it does not.
+   *
+   * @generated from field: int64 backfill_rows = 9;
+   */
+  backfillRows: bigint;
+
+  /**
+   * How long that would take at the speed of earlier backfills here, or of a first estimate, in seconds.
+   *
+   * @generated from field: double backfill_seconds = 10;
+   */
+  backfillSeconds: number;
+
+  /**
+   * What reads the object: feature services, joined and on-demand views, and model packages of the settings' model store.
+   *
+   * @generated from field: repeated millrace.feature.v1.Dependent dependents = 11;
+   */
+  dependents: Dependent[];
 };
 
 /**
@@ -872,6 +965,41 @@ export const Change_KindSchema: GenEnum<Change_Kind> = /*@__PURE__*/
   enumDesc(file_millrace_feature_v1_feature_service, 22, 0);
 
 /**
+ * What depends on a changed object.
+ *
+ * @generated from message millrace.feature.v1.Dependent
+ */
+export type Dependent = Message<"millrace.feature.v1.Dependent"> & {
+  /**
+   * feature service, joined view, on-demand view or model package.
+   *
+   * @generated from field: string object = 1;
+   */
+  object: string;
+
+  /**
+   * For a model package: its reference and digest.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * What happens to it, for a person: a new version, an older version kept, refused.
+   *
+   * @generated from field: string consequence = 3;
+   */
+  consequence: string;
+};
+
+/**
+ * Describes the message millrace.feature.v1.Dependent.
+ * Use `create(DependentSchema)` to create a new message.
+ */
+export const DependentSchema: GenMessage<Dependent> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 23);
+
+/**
  * @generated from message millrace.feature.v1.ApplyRequest
  */
 export type ApplyRequest = Message<"millrace.feature.v1.ApplyRequest"> & {
@@ -900,7 +1028,7 @@ export type ApplyRequest = Message<"millrace.feature.v1.ApplyRequest"> & {
  * Use `create(ApplyRequestSchema)` to create a new message.
  */
 export const ApplyRequestSchema: GenMessage<ApplyRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 23);
+  messageDesc(file_millrace_feature_v1_feature_service, 24);
 
 /**
  * @generated from message millrace.feature.v1.ApplyResponse
@@ -927,7 +1055,7 @@ export type ApplyResponse = Message<"millrace.feature.v1.ApplyResponse"> & {
  * Use `create(ApplyResponseSchema)` to create a new message.
  */
 export const ApplyResponseSchema: GenMessage<ApplyResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 24);
+  messageDesc(file_millrace_feature_v1_feature_service, 25);
 
 /**
  * @generated from message millrace.feature.v1.GetRepositoryRequest
@@ -940,7 +1068,7 @@ export type GetRepositoryRequest = Message<"millrace.feature.v1.GetRepositoryReq
  * Use `create(GetRepositoryRequestSchema)` to create a new message.
  */
 export const GetRepositoryRequestSchema: GenMessage<GetRepositoryRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 25);
+  messageDesc(file_millrace_feature_v1_feature_service, 26);
 
 /**
  * @generated from message millrace.feature.v1.GetRepositoryResponse
@@ -977,7 +1105,7 @@ export type GetRepositoryResponse = Message<"millrace.feature.v1.GetRepositoryRe
  * Use `create(GetRepositoryResponseSchema)` to create a new message.
  */
 export const GetRepositoryResponseSchema: GenMessage<GetRepositoryResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 26);
+  messageDesc(file_millrace_feature_v1_feature_service, 27);
 
 /**
  * @generated from message millrace.feature.v1.ListFeatureViewsRequest
@@ -990,7 +1118,7 @@ export type ListFeatureViewsRequest = Message<"millrace.feature.v1.ListFeatureVi
  * Use `create(ListFeatureViewsRequestSchema)` to create a new message.
  */
 export const ListFeatureViewsRequestSchema: GenMessage<ListFeatureViewsRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 27);
+  messageDesc(file_millrace_feature_v1_feature_service, 28);
 
 /**
  * @generated from message millrace.feature.v1.ListFeatureViewsResponse
@@ -1007,7 +1135,7 @@ export type ListFeatureViewsResponse = Message<"millrace.feature.v1.ListFeatureV
  * Use `create(ListFeatureViewsResponseSchema)` to create a new message.
  */
 export const ListFeatureViewsResponseSchema: GenMessage<ListFeatureViewsResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 28);
+  messageDesc(file_millrace_feature_v1_feature_service, 29);
 
 /**
  * @generated from message millrace.feature.v1.FeatureViewStatus
@@ -1049,6 +1177,18 @@ export type FeatureViewStatus = Message<"millrace.feature.v1.FeatureViewStatus">
    * @generated from field: string owner = 7;
    */
   owner: string;
+
+  /**
+   * @generated from field: millrace.feature.v1.FeatureViewStatus.State state = 8;
+   */
+  state: FeatureViewStatus_State;
+
+  /**
+   * Records of the topic that it has not seen yet.
+   *
+   * @generated from field: int64 lag_records = 9;
+   */
+  lagRecords: bigint;
 };
 
 /**
@@ -1056,7 +1196,49 @@ export type FeatureViewStatus = Message<"millrace.feature.v1.FeatureViewStatus">
  * Use `create(FeatureViewStatusSchema)` to create a new message.
  */
 export const FeatureViewStatusSchema: GenMessage<FeatureViewStatus> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 29);
+  messageDesc(file_millrace_feature_v1_feature_service, 30);
+
+/**
+ * @generated from enum millrace.feature.v1.FeatureViewStatus.State
+ */
+export const FeatureViewStatus_State = {
+  /**
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  STATE_UNSPECIFIED: 0,
+
+  /**
+   * Its rows answer.
+   *
+   * @generated from enum value: SERVING = 1;
+   */
+  SERVING: 1,
+
+  /**
+   * It fills; the version before it answers where there is one.
+   *
+   * @generated from enum value: FILLING = 2;
+   */
+  FILLING: 2,
+
+  /**
+   * An older version that something still reads.
+   *
+   * @generated from enum value: KEPT = 3;
+   */
+  KEPT: 3,
+} as const;
+
+/**
+ * @generated from enum millrace.feature.v1.FeatureViewStatus.State
+ */
+export type FeatureViewStatus_State = (typeof FeatureViewStatus_State)[keyof typeof FeatureViewStatus_State] | UnknownEnum;
+
+/**
+ * Describes the enum millrace.feature.v1.FeatureViewStatus.State.
+ */
+export const FeatureViewStatus_StateSchema: GenEnum<FeatureViewStatus_State> = /*@__PURE__*/
+  enumDesc(file_millrace_feature_v1_feature_service, 30, 0);
 
 /**
  * @generated from message millrace.feature.v1.ListFeatureServicesRequest
@@ -1069,7 +1251,7 @@ export type ListFeatureServicesRequest = Message<"millrace.feature.v1.ListFeatur
  * Use `create(ListFeatureServicesRequestSchema)` to create a new message.
  */
 export const ListFeatureServicesRequestSchema: GenMessage<ListFeatureServicesRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 30);
+  messageDesc(file_millrace_feature_v1_feature_service, 31);
 
 /**
  * @generated from message millrace.feature.v1.ListFeatureServicesResponse
@@ -1086,7 +1268,7 @@ export type ListFeatureServicesResponse = Message<"millrace.feature.v1.ListFeatu
  * Use `create(ListFeatureServicesResponseSchema)` to create a new message.
  */
 export const ListFeatureServicesResponseSchema: GenMessage<ListFeatureServicesResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 31);
+  messageDesc(file_millrace_feature_v1_feature_service, 32);
 
 /**
  * @generated from message millrace.feature.v1.GetFeatureServiceRequest
@@ -1103,7 +1285,7 @@ export type GetFeatureServiceRequest = Message<"millrace.feature.v1.GetFeatureSe
  * Use `create(GetFeatureServiceRequestSchema)` to create a new message.
  */
 export const GetFeatureServiceRequestSchema: GenMessage<GetFeatureServiceRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 32);
+  messageDesc(file_millrace_feature_v1_feature_service, 33);
 
 /**
  * @generated from message millrace.feature.v1.GetFeatureServiceResponse
@@ -1120,7 +1302,7 @@ export type GetFeatureServiceResponse = Message<"millrace.feature.v1.GetFeatureS
  * Use `create(GetFeatureServiceResponseSchema)` to create a new message.
  */
 export const GetFeatureServiceResponseSchema: GenMessage<GetFeatureServiceResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 33);
+  messageDesc(file_millrace_feature_v1_feature_service, 34);
 
 /**
  * A feature service and the schema of what it serves.
@@ -1168,7 +1350,7 @@ export type FeatureServiceStatus = Message<"millrace.feature.v1.FeatureServiceSt
  * Use `create(FeatureServiceStatusSchema)` to create a new message.
  */
 export const FeatureServiceStatusSchema: GenMessage<FeatureServiceStatus> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 34);
+  messageDesc(file_millrace_feature_v1_feature_service, 35);
 
 /**
  * @generated from message millrace.feature.v1.ServedField
@@ -1233,7 +1415,7 @@ export type ServedField = Message<"millrace.feature.v1.ServedField"> & {
  * Use `create(ServedFieldSchema)` to create a new message.
  */
 export const ServedFieldSchema: GenMessage<ServedField> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 35);
+  messageDesc(file_millrace_feature_v1_feature_service, 36);
 
 /**
  * @generated from message millrace.feature.v1.GetSqlRequest
@@ -1248,6 +1430,11 @@ export type GetSqlRequest = Message<"millrace.feature.v1.GetSqlRequest"> & {
    * @generated from field: millrace.feature.v1.AsOf as_of = 2;
    */
   asOf: AsOf;
+
+  /**
+   * @generated from field: millrace.feature.v1.GetSqlRequest.Dialect dialect = 3;
+   */
+  dialect: GetSqlRequest_Dialect;
 };
 
 /**
@@ -1255,7 +1442,40 @@ export type GetSqlRequest = Message<"millrace.feature.v1.GetSqlRequest"> & {
  * Use `create(GetSqlRequestSchema)` to create a new message.
  */
 export const GetSqlRequestSchema: GenMessage<GetSqlRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 36);
+  messageDesc(file_millrace_feature_v1_feature_service, 37);
+
+/**
+ * @generated from enum millrace.feature.v1.GetSqlRequest.Dialect
+ */
+export const GetSqlRequest_Dialect = {
+  /**
+   * DuckDB.
+   *
+   * @generated from enum value: DIALECT_UNSPECIFIED = 0;
+   */
+  DIALECT_UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: DUCKDB = 1;
+   */
+  DUCKDB: 1,
+
+  /**
+   * @generated from enum value: SPARK = 2;
+   */
+  SPARK: 2,
+} as const;
+
+/**
+ * @generated from enum millrace.feature.v1.GetSqlRequest.Dialect
+ */
+export type GetSqlRequest_Dialect = (typeof GetSqlRequest_Dialect)[keyof typeof GetSqlRequest_Dialect] | UnknownEnum;
+
+/**
+ * Describes the enum millrace.feature.v1.GetSqlRequest.Dialect.
+ */
+export const GetSqlRequest_DialectSchema: GenEnum<GetSqlRequest_Dialect> = /*@__PURE__*/
+  enumDesc(file_millrace_feature_v1_feature_service, 37, 0);
 
 /**
  * @generated from message millrace.feature.v1.GetSqlResponse
@@ -1272,7 +1492,508 @@ export type GetSqlResponse = Message<"millrace.feature.v1.GetSqlResponse"> & {
  * Use `create(GetSqlResponseSchema)` to create a new message.
  */
 export const GetSqlResponseSchema: GenMessage<GetSqlResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 37);
+  messageDesc(file_millrace_feature_v1_feature_service, 38);
+
+/**
+ * @generated from message millrace.feature.v1.VerifyFeaturesRequest
+ */
+export type VerifyFeaturesRequest = Message<"millrace.feature.v1.VerifyFeaturesRequest"> & {
+  /**
+   * @generated from field: string feature_service = 1;
+   */
+  featureService: string;
+
+  /**
+   * How many entities are drawn, from those that the sources hold. Default 100.
+   *
+   * @generated from field: uint32 entities = 2;
+   */
+  entities: number;
+
+  /**
+   * Draws the same entities again. Default: the time.
+   *
+   * @generated from field: uint64 seed = 3;
+   */
+  seed: bigint;
+
+  /**
+   * How far two doubles may lie apart, relative to the larger. Default 1e-9.
+   *
+   * @generated from field: double tolerance = 4;
+   */
+  tolerance: number;
+
+  /**
+   * These rows in place of drawn ones; their event time has to be one that online rows still answer for.
+   *
+   * @generated from field: millrace.feature.v1.EntityRows entity_rows = 5;
+   */
+  entityRows?: EntityRows | undefined;
+};
+
+/**
+ * Describes the message millrace.feature.v1.VerifyFeaturesRequest.
+ * Use `create(VerifyFeaturesRequestSchema)` to create a new message.
+ */
+export const VerifyFeaturesRequestSchema: GenMessage<VerifyFeaturesRequest> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 39);
+
+/**
+ * @generated from message millrace.feature.v1.VerifyFeaturesResponse
+ */
+export type VerifyFeaturesResponse = Message<"millrace.feature.v1.VerifyFeaturesResponse"> & {
+  /**
+   * @generated from oneof millrace.feature.v1.VerifyFeaturesResponse.part
+   */
+  part: {
+    /**
+     * @generated from field: millrace.feature.v1.TrainingSetProgress progress = 1;
+     */
+    value: TrainingSetProgress;
+    case: "progress";
+  } | {
+    /**
+     * @generated from field: millrace.feature.v1.FeatureMismatch mismatch = 2;
+     */
+    value: FeatureMismatch;
+    case: "mismatch";
+  } | {
+    /**
+     * @generated from field: millrace.feature.v1.VerifyFeaturesSummary summary = 3;
+     */
+    value: VerifyFeaturesSummary;
+    case: "summary";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message millrace.feature.v1.VerifyFeaturesResponse.
+ * Use `create(VerifyFeaturesResponseSchema)` to create a new message.
+ */
+export const VerifyFeaturesResponseSchema: GenMessage<VerifyFeaturesResponse> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 40);
+
+/**
+ * One value that is not equal.
+ *
+ * @generated from message millrace.feature.v1.FeatureMismatch
+ */
+export type FeatureMismatch = Message<"millrace.feature.v1.FeatureMismatch"> & {
+  /**
+   * `view__feature`.
+   *
+   * @generated from field: string feature = 1;
+   */
+  feature: string;
+
+  /**
+   * Entity key to value.
+   *
+   * @generated from field: map<string, millrace.feature.v1.Value> keys = 2;
+   */
+  keys: { [key: string]: Value };
+
+  /**
+   * @generated from field: int64 at_us = 3;
+   */
+  atUs: bigint;
+
+  /**
+   * Unset is null.
+   *
+   * @generated from field: millrace.feature.v1.Value served = 4;
+   */
+  served?: Value | undefined;
+
+  /**
+   * @generated from field: millrace.feature.v1.Value computed = 5;
+   */
+  computed?: Value | undefined;
+
+  /**
+   * @generated from field: millrace.feature.v1.FeatureStatus served_status = 6;
+   */
+  servedStatus: FeatureStatus;
+};
+
+/**
+ * Describes the message millrace.feature.v1.FeatureMismatch.
+ * Use `create(FeatureMismatchSchema)` to create a new message.
+ */
+export const FeatureMismatchSchema: GenMessage<FeatureMismatch> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 41);
+
+/**
+ * @generated from message millrace.feature.v1.VerifyFeaturesSummary
+ */
+export type VerifyFeaturesSummary = Message<"millrace.feature.v1.VerifyFeaturesSummary"> & {
+  /**
+   * @generated from field: uint64 seed = 1;
+   */
+  seed: bigint;
+
+  /**
+   * @generated from field: int64 rows = 2;
+   */
+  rows: bigint;
+
+  /**
+   * @generated from field: repeated millrace.feature.v1.VerifiedFeature features = 3;
+   */
+  features: VerifiedFeature[];
+
+  /**
+   * Rows that were not compared, since online rows had gone on past their time.
+   *
+   * @generated from field: int64 skipped_rows = 4;
+   */
+  skippedRows: bigint;
+};
+
+/**
+ * Describes the message millrace.feature.v1.VerifyFeaturesSummary.
+ * Use `create(VerifyFeaturesSummarySchema)` to create a new message.
+ */
+export const VerifyFeaturesSummarySchema: GenMessage<VerifyFeaturesSummary> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 42);
+
+/**
+ * @generated from message millrace.feature.v1.VerifiedFeature
+ */
+export type VerifiedFeature = Message<"millrace.feature.v1.VerifiedFeature"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: int64 compared = 2;
+   */
+  compared: bigint;
+
+  /**
+   * @generated from field: int64 mismatched = 3;
+   */
+  mismatched: bigint;
+
+  /**
+   * The greatest relative difference of two numbers.
+   *
+   * @generated from field: double greatest_difference = 4;
+   */
+  greatestDifference: number;
+};
+
+/**
+ * Describes the message millrace.feature.v1.VerifiedFeature.
+ * Use `create(VerifiedFeatureSchema)` to create a new message.
+ */
+export const VerifiedFeatureSchema: GenMessage<VerifiedFeature> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 43);
+
+/**
+ * @generated from message millrace.feature.v1.ListDeadLettersRequest
+ */
+export type ListDeadLettersRequest = Message<"millrace.feature.v1.ListDeadLettersRequest"> & {
+  /**
+   * @generated from field: string source = 1;
+   */
+  source: string;
+
+  /**
+   * Only of this reason: MALFORMED, TOO_LATE, FROM_THE_FUTURE, KEY_NULL, OVERFLOW.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Default 100.
+   *
+   * @generated from field: uint32 limit = 3;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message millrace.feature.v1.ListDeadLettersRequest.
+ * Use `create(ListDeadLettersRequestSchema)` to create a new message.
+ */
+export const ListDeadLettersRequestSchema: GenMessage<ListDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 44);
+
+/**
+ * @generated from message millrace.feature.v1.ListDeadLettersResponse
+ */
+export type ListDeadLettersResponse = Message<"millrace.feature.v1.ListDeadLettersResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated millrace.feature.v1.DeadLetterRecord letters = 1;
+   */
+  letters: DeadLetterRecord[];
+
+  /**
+   * All that the topic holds, by reason.
+   *
+   * @generated from field: map<string, int64> counts = 2;
+   */
+  counts: { [key: string]: bigint };
+};
+
+/**
+ * Describes the message millrace.feature.v1.ListDeadLettersResponse.
+ * Use `create(ListDeadLettersResponseSchema)` to create a new message.
+ */
+export const ListDeadLettersResponseSchema: GenMessage<ListDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 45);
+
+/**
+ * @generated from message millrace.feature.v1.DeadLetterRecord
+ */
+export type DeadLetterRecord = Message<"millrace.feature.v1.DeadLetterRecord"> & {
+  /**
+   * Its place in the dead-letter topic.
+   *
+   * @generated from field: int32 partition = 1;
+   */
+  partition: number;
+
+  /**
+   * @generated from field: int64 offset = 2;
+   */
+  offset: bigint;
+
+  /**
+   * Where the record stood in the source's topic.
+   *
+   * @generated from field: int32 source_partition = 3;
+   */
+  sourcePartition: number;
+
+  /**
+   * @generated from field: int64 source_offset = 4;
+   */
+  sourceOffset: bigint;
+
+  /**
+   * @generated from field: string reason = 5;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string detail = 6;
+   */
+  detail: string;
+
+  /**
+   * @generated from field: bytes key = 7;
+   */
+  key: Uint8Array;
+
+  /**
+   * @generated from field: bytes value = 8;
+   */
+  value: Uint8Array;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp at = 9;
+   */
+  at?: Timestamp | undefined;
+
+  /**
+   * Whether it was replayed.
+   *
+   * @generated from field: bool replayed = 10;
+   */
+  replayed: boolean;
+};
+
+/**
+ * Describes the message millrace.feature.v1.DeadLetterRecord.
+ * Use `create(DeadLetterRecordSchema)` to create a new message.
+ */
+export const DeadLetterRecordSchema: GenMessage<DeadLetterRecord> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 46);
+
+/**
+ * @generated from message millrace.feature.v1.ReplayDeadLettersRequest
+ */
+export type ReplayDeadLettersRequest = Message<"millrace.feature.v1.ReplayDeadLettersRequest"> & {
+  /**
+   * @generated from field: string source = 1;
+   */
+  source: string;
+
+  /**
+   * Only of this reason; default: all.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * Counts and appends nothing.
+   *
+   * @generated from field: bool dry_run = 3;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message millrace.feature.v1.ReplayDeadLettersRequest.
+ * Use `create(ReplayDeadLettersRequestSchema)` to create a new message.
+ */
+export const ReplayDeadLettersRequestSchema: GenMessage<ReplayDeadLettersRequest> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 47);
+
+/**
+ * @generated from message millrace.feature.v1.ReplayDeadLettersResponse
+ */
+export type ReplayDeadLettersResponse = Message<"millrace.feature.v1.ReplayDeadLettersResponse"> & {
+  /**
+   * @generated from field: int64 replayed = 1;
+   */
+  replayed: bigint;
+
+  /**
+   * Those that were replayed before.
+   *
+   * @generated from field: int64 skipped = 2;
+   */
+  skipped: bigint;
+
+  /**
+   * @generated from field: repeated millrace.feature.v1.LogPosition positions = 3;
+   */
+  positions: LogPosition[];
+};
+
+/**
+ * Describes the message millrace.feature.v1.ReplayDeadLettersResponse.
+ * Use `create(ReplayDeadLettersResponseSchema)` to create a new message.
+ */
+export const ReplayDeadLettersResponseSchema: GenMessage<ReplayDeadLettersResponse> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 48);
+
+/**
+ * @generated from message millrace.feature.v1.ListFeatureServiceVersionsRequest
+ */
+export type ListFeatureServiceVersionsRequest = Message<"millrace.feature.v1.ListFeatureServiceVersionsRequest"> & {
+  /**
+   * Default: all feature services.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message millrace.feature.v1.ListFeatureServiceVersionsRequest.
+ * Use `create(ListFeatureServiceVersionsRequestSchema)` to create a new message.
+ */
+export const ListFeatureServiceVersionsRequestSchema: GenMessage<ListFeatureServiceVersionsRequest> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 49);
+
+/**
+ * @generated from message millrace.feature.v1.ListFeatureServiceVersionsResponse
+ */
+export type ListFeatureServiceVersionsResponse = Message<"millrace.feature.v1.ListFeatureServiceVersionsResponse"> & {
+  /**
+   * @generated from field: repeated millrace.feature.v1.FeatureServiceVersion versions = 1;
+   */
+  versions: FeatureServiceVersion[];
+};
+
+/**
+ * Describes the message millrace.feature.v1.ListFeatureServiceVersionsResponse.
+ * Use `create(ListFeatureServiceVersionsResponseSchema)` to create a new message.
+ */
+export const ListFeatureServiceVersionsResponseSchema: GenMessage<ListFeatureServiceVersionsResponse> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 50);
+
+/**
+ * @generated from message millrace.feature.v1.FeatureServiceVersion
+ */
+export type FeatureServiceVersion = Message<"millrace.feature.v1.FeatureServiceVersion"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * @generated from field: bool in_force = 3;
+   */
+  inForce: boolean;
+
+  /**
+   * When it was last asked for by its version.
+   *
+   * @generated from field: google.protobuf.Timestamp last_read_at = 4;
+   */
+  lastReadAt?: Timestamp | undefined;
+
+  /**
+   * What keeps it, for a person: a model package, a caller within the retention.
+   *
+   * @generated from field: repeated string kept_by = 5;
+   */
+  keptBy: string[];
+};
+
+/**
+ * Describes the message millrace.feature.v1.FeatureServiceVersion.
+ * Use `create(FeatureServiceVersionSchema)` to create a new message.
+ */
+export const FeatureServiceVersionSchema: GenMessage<FeatureServiceVersion> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 51);
+
+/**
+ * @generated from message millrace.feature.v1.ReleaseFeatureServiceVersionRequest
+ */
+export type ReleaseFeatureServiceVersionRequest = Message<"millrace.feature.v1.ReleaseFeatureServiceVersionRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message millrace.feature.v1.ReleaseFeatureServiceVersionRequest.
+ * Use `create(ReleaseFeatureServiceVersionRequestSchema)` to create a new message.
+ */
+export const ReleaseFeatureServiceVersionRequestSchema: GenMessage<ReleaseFeatureServiceVersionRequest> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 52);
+
+/**
+ * @generated from message millrace.feature.v1.ReleaseFeatureServiceVersionResponse
+ */
+export type ReleaseFeatureServiceVersionResponse = Message<"millrace.feature.v1.ReleaseFeatureServiceVersionResponse"> & {
+  /**
+   * View versions whose rows are dropped now.
+   *
+   * @generated from field: repeated string dropped_views = 1;
+   */
+  droppedViews: string[];
+};
+
+/**
+ * Describes the message millrace.feature.v1.ReleaseFeatureServiceVersionResponse.
+ * Use `create(ReleaseFeatureServiceVersionResponseSchema)` to create a new message.
+ */
+export const ReleaseFeatureServiceVersionResponseSchema: GenMessage<ReleaseFeatureServiceVersionResponse> = /*@__PURE__*/
+  messageDesc(file_millrace_feature_v1_feature_service, 53);
 
 /**
  * @generated from message millrace.feature.v1.DeleteEntityRequest
@@ -1287,6 +2008,13 @@ export type DeleteEntityRequest = Message<"millrace.feature.v1.DeleteEntityReque
    * @generated from field: map<string, millrace.feature.v1.Value> keys = 2;
    */
   keys: { [key: string]: Value };
+
+  /**
+   * Who asked and why, kept with the receipt. Not the entity's keys.
+   *
+   * @generated from field: string requested_by = 3;
+   */
+  requestedBy: string;
 };
 
 /**
@@ -1294,9 +2022,11 @@ export type DeleteEntityRequest = Message<"millrace.feature.v1.DeleteEntityReque
  * Use `create(DeleteEntityRequestSchema)` to create a new message.
  */
 export const DeleteEntityRequestSchema: GenMessage<DeleteEntityRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 38);
+  messageDesc(file_millrace_feature_v1_feature_service, 54);
 
 /**
+ * What was erased, and what others have to erase. The receipt holds a keyed hash of the entity, never its keys.
+ *
  * @generated from message millrace.feature.v1.DeleteEntityResponse
  */
 export type DeleteEntityResponse = Message<"millrace.feature.v1.DeleteEntityResponse"> & {
@@ -1316,6 +2046,18 @@ export type DeleteEntityResponse = Message<"millrace.feature.v1.DeleteEntityResp
    * @generated from field: repeated string outside = 3;
    */
   outside: string[];
+
+  /**
+   * @generated from field: google.protobuf.Timestamp erased_at = 4;
+   */
+  erasedAt?: Timestamp | undefined;
+
+  /**
+   * Records of topics that are ours and hold the entity: they are hidden at every read until they expire.
+   *
+   * @generated from field: int64 log_records = 5;
+   */
+  logRecords: bigint;
 };
 
 /**
@@ -1323,7 +2065,7 @@ export type DeleteEntityResponse = Message<"millrace.feature.v1.DeleteEntityResp
  * Use `create(DeleteEntityResponseSchema)` to create a new message.
  */
 export const DeleteEntityResponseSchema: GenMessage<DeleteEntityResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 39);
+  messageDesc(file_millrace_feature_v1_feature_service, 55);
 
 /**
  * @generated from message millrace.feature.v1.VerifyErasureRequest
@@ -1340,7 +2082,7 @@ export type VerifyErasureRequest = Message<"millrace.feature.v1.VerifyErasureReq
  * Use `create(VerifyErasureRequestSchema)` to create a new message.
  */
 export const VerifyErasureRequestSchema: GenMessage<VerifyErasureRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 40);
+  messageDesc(file_millrace_feature_v1_feature_service, 56);
 
 /**
  * @generated from message millrace.feature.v1.VerifyErasureResponse
@@ -1352,9 +2094,18 @@ export type VerifyErasureResponse = Message<"millrace.feature.v1.VerifyErasureRe
   clean: boolean;
 
   /**
+   * Each place that still shows the entity, without its keys.
+   *
    * @generated from field: repeated string found = 2;
    */
   found: string[];
+
+  /**
+   * What was looked at.
+   *
+   * @generated from field: repeated string scanned = 3;
+   */
+  scanned: string[];
 };
 
 /**
@@ -1362,7 +2113,7 @@ export type VerifyErasureResponse = Message<"millrace.feature.v1.VerifyErasureRe
  * Use `create(VerifyErasureResponseSchema)` to create a new message.
  */
 export const VerifyErasureResponseSchema: GenMessage<VerifyErasureResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_feature_v1_feature_service, 41);
+  messageDesc(file_millrace_feature_v1_feature_service, 57);
 
 /**
  * @generated from enum millrace.feature.v1.AsOf
@@ -1534,6 +2285,57 @@ export const FeatureService: GenService<{
     methodKind: "unary";
     input: typeof GetSqlRequestSchema;
     output: typeof GetSqlResponseSchema;
+  },
+  /**
+   * Compares what is served online with what the offline engine computes for the same entities and times. The last message
+   * is the summary.
+   *
+   * @generated from rpc millrace.feature.v1.FeatureService.VerifyFeatures
+   */
+  verifyFeatures: {
+    methodKind: "server_streaming";
+    input: typeof VerifyFeaturesRequestSchema;
+    output: typeof VerifyFeaturesResponseSchema;
+  },
+  /**
+   * Lists the records of a source that could not be used.
+   *
+   * @generated from rpc millrace.feature.v1.FeatureService.ListDeadLetters
+   */
+  listDeadLetters: {
+    methodKind: "unary";
+    input: typeof ListDeadLettersRequestSchema;
+    output: typeof ListDeadLettersResponseSchema;
+  },
+  /**
+   * Appends dead letters to their topic again, each once, after what was wrong is mended.
+   *
+   * @generated from rpc millrace.feature.v1.FeatureService.ReplayDeadLetters
+   */
+  replayDeadLetters: {
+    methodKind: "unary";
+    input: typeof ReplayDeadLettersRequestSchema;
+    output: typeof ReplayDeadLettersResponseSchema;
+  },
+  /**
+   * The versions of feature services that can be asked for, and what keeps the older ones.
+   *
+   * @generated from rpc millrace.feature.v1.FeatureService.ListFeatureServiceVersions
+   */
+  listFeatureServiceVersions: {
+    methodKind: "unary";
+    input: typeof ListFeatureServiceVersionsRequestSchema;
+    output: typeof ListFeatureServiceVersionsResponseSchema;
+  },
+  /**
+   * Lets go of an older version of a feature service; rows that nothing else reads are dropped.
+   *
+   * @generated from rpc millrace.feature.v1.FeatureService.ReleaseFeatureServiceVersion
+   */
+  releaseFeatureServiceVersion: {
+    methodKind: "unary";
+    input: typeof ReleaseFeatureServiceVersionRequestSchema;
+    output: typeof ReleaseFeatureServiceVersionResponseSchema;
   },
   /**
    * Erases one entity's data from everything that is ours, and hides it in everything that is not.
