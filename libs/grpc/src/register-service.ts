@@ -7,22 +7,27 @@ import { serveBidi, serveClientStream, serveServerStream } from "./serve-stream.
 import { serveUnary } from "./serve-unary.ts";
 import type { ServerEnvironment } from "./server-call.ts";
 import { RawUnary, type ServiceImplementation } from "./service-implementation.ts";
+import type { UnaryHandler } from "./unary-stream.ts";
 
 type Registered = ReturnType<
   typeof serveUnary | typeof serveServerStream | typeof serveClientStream | typeof serveBidi
 >;
 
-/** Registers each method of a service; one without a handler answers UNIMPLEMENTED. */
+/**
+ * Registers each method of a service; one without a handler answers UNIMPLEMENTED.
+ * @param unary is given the handlers of unary methods, by their paths.
+ */
 export const registerService = (
   server: Server,
   { service, handlers }: ServiceImplementation,
   environment: ServerEnvironment,
+  unary: Map<string, UnaryHandler>,
 ): void => {
   for (const method of service.methods) {
     const observed = { service: service.typeName, name: method.name, type: callType(method) };
     const handler = handlers.get(method.localName) ?? unimplemented(method, observed);
     const path = `/${observed.service}/${observed.name}`;
-    const added = registerMethod(server, path, method, observed, handler, environment);
+    const added = registerMethod(server, path, method, observed, handler, environment, unary);
     if (!added) {
       throw new TypeError(`${path} is served twice.`);
     }
@@ -36,12 +41,16 @@ const registerMethod = (
   observed: ObservedMethod,
   handler: unknown,
   environment: ServerEnvironment,
+  unary: Map<string, UnaryHandler>,
 ): boolean => {
   const register = (handle: Registered, type: string) =>
     server.register<Buffer, Buffer>(path, handle, identity, identity, type);
   switch (method.methodKind) {
-    case "unary":
-      return register(serveUnary(method, observed, handler, environment), "unary");
+    case "unary": {
+      const handle = serveUnary(method, observed, handler, environment);
+      unary.set(path, handle);
+      return register(handle, "unary");
+    }
     case "server_streaming":
       return register(serveServerStream(method, observed, handler, environment), "serverStream");
     case "client_streaming":

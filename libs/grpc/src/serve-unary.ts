@@ -1,5 +1,4 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
-import type { handleUnaryCall } from "@grpc/grpc-js";
 import { type CallContext, runInCall } from "./call-context.ts";
 import { RequestInvalidError } from "./call-errors.ts";
 import type { ObservedMethod } from "./call-observer.ts";
@@ -7,14 +6,15 @@ import { bufferOf, decodeMessage, encodeMessage, plainBytes } from "./message-co
 import { validateRequest } from "./request-validation.ts";
 import { ServerCall, type ServerEnvironment } from "./server-call.ts";
 import { RawUnary } from "./service-implementation.ts";
+import type { UnaryHandler } from "./unary-stream.ts";
 
-/** Turns the handler of a unary method into what grpc-js calls. */
+/** Turns the handler of a unary method into what answers its calls, at their streams or in grpc-js. */
 export const serveUnary = (
   method: DescMethod,
   observed: ObservedMethod,
   handler: unknown,
   environment: ServerEnvironment,
-): handleUnaryCall<Buffer, Buffer> => {
+): UnaryHandler => {
   const answer = answerOf(method, handler);
   return (call, respond) => {
     const context = new ServerCall(observed, call, environment);

@@ -1,4 +1,3 @@
-import type { EventEmitter } from "node:events";
 import { Metadata, type ServerUnaryCall } from "@grpc/grpc-js";
 import { MillraceError } from "@millrace/errors";
 import { bindDeadline, type CallContext } from "./call-context.ts";
@@ -9,12 +8,12 @@ import { type StatusName, statusName } from "./status-code.ts";
 import { type GrpcStatus, statusFromError } from "./status-from-error.ts";
 import { continueTrace, type TraceContext } from "./trace-context.ts";
 
-/** What grpc-js offers in every shape of a server's call. */
-export type SurfaceCall = Pick<
-  ServerUnaryCall<Buffer, Buffer>,
-  "metadata" | "getPeer" | "getDeadline" | "getAuthContext"
-> &
-  Pick<EventEmitter, "once">;
+/** What is known of a call on its transport, in every shape: grpc-js's own calls have it. */
+export interface SurfaceCall
+  extends Pick<ServerUnaryCall<Buffer, Buffer>, "metadata" | "getPeer" | "getDeadline" | "getAuthContext"> {
+  /** Told once where the call ends before its answer; grpc-js tells it after each answer too. */
+  once(event: "cancelled", listener: () => void): unknown;
+}
 
 /** What all calls of a server share. */
 export interface ServerEnvironment {

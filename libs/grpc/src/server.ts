@@ -9,6 +9,7 @@ import { defaultResetLimits, type ResetLimits, raiseResetLimits } from "./reset-
 import type { OpenStream, ServerEnvironment, SurfaceCall } from "./server-call.ts";
 import type { ServiceImplementation } from "./service-implementation.ts";
 import { type ServerTls, serverCredentials } from "./transport-credentials.ts";
+import { answerUnaryAtStreams, type UnaryHandler } from "./unary-stream.ts";
 
 export interface GrpcServerOptions {
   readonly services: readonly ServiceImplementation[];
@@ -101,9 +102,11 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     const described = [...options.services, ...standard].map(({ service }) => service);
     standard.push(...reflectionServices(described));
   }
+  const unary = new Map<string, UnaryHandler>();
   for (const implementation of [...options.services, ...standard]) {
-    registerService(server, implementation, environment);
+    registerService(server, implementation, environment, unary);
   }
+  answerUnaryAtStreams(server, unary, maxReceiveBytes(options));
   const port = await bind(server, host, options.port ?? 0, serverCredentials(options.tls));
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   return {
@@ -211,8 +214,10 @@ const commonName = (call: SurfaceCall): string | undefined => {
   return typeof name === "string" ? name : undefined;
 };
 
+const maxReceiveBytes = (options: GrpcServerOptions): number => options.maxReceiveBytes ?? 64 * 1024 * 1024;
+
 const channelOptions = (options: GrpcServerOptions) => ({
-  "grpc.max_receive_message_length": options.maxReceiveBytes ?? 64 * 1024 * 1024,
+  "grpc.max_receive_message_length": maxReceiveBytes(options),
   "grpc.max_send_message_length": -1,
   "grpc.max_concurrent_streams": options.maxConcurrentStreams ?? 1000,
   "grpc.max_connection_age_ms": options.maxConnectionAgeMs ?? 30 * 60 * 1000,
