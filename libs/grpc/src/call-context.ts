@@ -2,6 +2,13 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Metadata } from "@grpc/grpc-js";
 import type { TraceContext } from "./trace-context.ts";
 
+/** Tells when the caller waits no longer. An AbortSignal is one; that of a call costs less than its signal. */
+export interface Cancellation {
+  readonly aborted: boolean;
+  addEventListener(type: "abort", listener: () => void, options?: { readonly once?: boolean }): void;
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
 /**
  * What a handler knows of the call that it answers.
  *
@@ -13,6 +20,8 @@ export interface CallContext {
   readonly method: string;
   /** Aborted when the caller cancels, when the deadline passes, and when the server ends the stream to stop. */
   readonly signal: AbortSignal;
+  /** The same news as the signal's, for those who need no AbortSignal. A listener is called once. */
+  readonly cancellation: Cancellation;
   /** Aborted when the server begins to stop. An endless stream returns then; else it is ended after its current answer. */
   readonly draining: AbortSignal;
   /** Epoch milliseconds; undefined where the caller set none. */

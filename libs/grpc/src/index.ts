@@ -1,6 +1,6 @@
 export { Metadata } from "@grpc/grpc-js";
 export { type BearerTokens, readBearerTokens, readClientToken } from "./bearer-tokens.ts";
-export { type CallContext, currentCall, runInCall } from "./call-context.ts";
+export { type CallContext, type Cancellation, currentCall, runInCall } from "./call-context.ts";
 export {
   CallCancelledError,
   CannotListenError,
@@ -25,9 +25,9 @@ export {
   type Handler,
   type Handlers,
   implement,
-  type RawBidi,
+  type RawPipelined,
   type RawUnary,
-  rawBidi,
+  rawPipelined,
   rawUnary,
   type ServerStreaming,
   type ServiceImplementation,

@@ -1,13 +1,15 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
+import type { AtStream } from "./answer-at-streams.ts";
 import { MethodUnimplementedError } from "./call-errors.ts";
 import type { CallType, ObservedMethod } from "./call-observer.ts";
 import { identity } from "./message-codec.ts";
+import { PipelinedStream } from "./pipelined-stream.ts";
 import { serveBidi, serveClientStream, serveServerStream } from "./serve-stream.ts";
 import { serveUnary } from "./serve-unary.ts";
 import type { ServerEnvironment } from "./server-call.ts";
-import { RawUnary, type ServiceImplementation } from "./service-implementation.ts";
-import type { UnaryHandler } from "./unary-stream.ts";
+import { RawPipelined, RawUnary, type ServiceImplementation } from "./service-implementation.ts";
+import { UnaryStream } from "./unary-stream.ts";
 
 type Registered = ReturnType<
   typeof serveUnary | typeof serveServerStream | typeof serveClientStream | typeof serveBidi
@@ -15,19 +17,20 @@ type Registered = ReturnType<
 
 /**
  * Registers each method of a service; one without a handler answers UNIMPLEMENTED.
- * @param unary is given the handlers of unary methods, by their paths.
+ * @param atStreams is given the methods that are answered at their HTTP/2 streams, by their paths.
  */
 export const registerService = (
   server: Server,
   { service, handlers }: ServiceImplementation,
   environment: ServerEnvironment,
-  unary: Map<string, UnaryHandler>,
+  atStreams: Map<string, AtStream>,
+  maxReceiveBytes: number,
 ): void => {
   for (const method of service.methods) {
     const observed = { service: service.typeName, name: method.name, type: callType(method) };
     const handler = handlers.get(method.localName) ?? unimplemented(method, observed);
     const path = `/${observed.service}/${observed.name}`;
-    const added = registerMethod(server, path, method, observed, handler, environment, unary);
+    const added = registerMethod(server, path, method, observed, handler, environment, atStreams, maxReceiveBytes);
     if (!added) {
       throw new TypeError(`${path} is served twice.`);
     }
@@ -41,14 +44,15 @@ const registerMethod = (
   observed: ObservedMethod,
   handler: unknown,
   environment: ServerEnvironment,
-  unary: Map<string, UnaryHandler>,
+  atStreams: Map<string, AtStream>,
+  maxReceiveBytes: number,
 ): boolean => {
   const register = (handle: Registered, type: string) =>
     server.register<Buffer, Buffer>(path, handle, identity, identity, type);
   switch (method.methodKind) {
     case "unary": {
       const handle = serveUnary(method, observed, handler, environment);
-      unary.set(path, handle);
+      atStreams.set(path, (stream, headers) => new UnaryStream(stream, headers, handle, maxReceiveBytes));
       return register(handle, "unary");
     }
     case "server_streaming":
@@ -56,6 +60,12 @@ const registerMethod = (
     case "client_streaming":
       return register(serveClientStream(method, observed, handler, environment), "clientStream");
     case "bidi_streaming":
+      if (handler instanceof RawPipelined) {
+        atStreams.set(
+          path,
+          (stream, headers) => new PipelinedStream(stream, headers, handler, observed, environment, maxReceiveBytes),
+        );
+      }
       return register(serveBidi(method, observed, handler, environment), "bidi");
   }
 };

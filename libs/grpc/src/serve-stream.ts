@@ -11,9 +11,10 @@ import { CallCancelledError, StoppingError } from "./call-errors.ts";
 import type { ObservedMethod } from "./call-observer.ts";
 import { IncomingStream } from "./incoming-stream.ts";
 import { bufferOf, encodeMessage, plainBytes } from "./message-codec.ts";
+import { pipelinedAnswers } from "./pipelined-answers.ts";
 import { decodeRequest } from "./serve-unary.ts";
 import { ServerCall, type ServerEnvironment } from "./server-call.ts";
-import { RawBidi } from "./service-implementation.ts";
+import { RawPipelined } from "./service-implementation.ts";
 
 /** The writing half of a stream of grpc-js. */
 type OutgoingCall = Writable & { end(metadata?: Metadata): void };
@@ -43,8 +44,8 @@ export const serveBidi = (
   handler: unknown,
   environment: ServerEnvironment,
 ): handleBidiStreamingCall<Buffer, Buffer> => {
-  const raw = handler instanceof RawBidi;
-  const handle = (raw ? handler.handle : handler) as (
+  const raw = handler instanceof RawPipelined;
+  const handle = (raw ? pipelinedAnswers(handler) : handler) as (
     requests: AsyncIterable<unknown>,
     call: CallContext,
   ) => AsyncIterable<Uint8Array | Message>;

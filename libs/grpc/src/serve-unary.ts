@@ -19,7 +19,7 @@ export const serveUnary = (
   return (call, respond) => {
     const context = new ServerCall(observed, call, environment);
     const fail = (error: unknown) => respond(context.fail(error));
-    let pending: Promise<Buffer>;
+    let pending: Promise<Uint8Array>;
     try {
       context.authenticate();
       pending = runInCall(context, answer, call.request, context);
@@ -29,15 +29,18 @@ export const serveUnary = (
     }
     pending.then((bytes) => {
       context.finish("OK");
-      respond(null, bytes, context.trailer);
+      respond(null, bufferOf(bytes), context.trailer);
     }, fail);
   };
 };
 
-const answerOf = (method: DescMethod, handler: unknown): ((request: Buffer, call: CallContext) => Promise<Buffer>) => {
+const answerOf = (
+  method: DescMethod,
+  handler: unknown,
+): ((request: Buffer, call: CallContext) => Promise<Uint8Array>) => {
   if (handler instanceof RawUnary) {
     const { handle } = handler;
-    return async (request, call) => bufferOf(await handle(plainBytes(request), call));
+    return (request, call) => handle(plainBytes(request), call);
   }
   const handle = handler as (request: Message, call: CallContext) => Promise<Message>;
   return async (request, call) => encodeMessage(method.output, await handle(decodeRequest(method, request), call));

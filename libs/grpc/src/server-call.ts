@@ -1,6 +1,6 @@
 import { Metadata, type ServerUnaryCall } from "@grpc/grpc-js";
 import { MillraceError } from "@millrace/errors";
-import { bindDeadline, type CallContext } from "./call-context.ts";
+import { bindDeadline, type CallContext, type Cancellation } from "./call-context.ts";
 import { CallCancelledError, DeadlineExceededError } from "./call-errors.ts";
 import type { CallFailure, CallObserver, ObservedMethod } from "./call-observer.ts";
 import { RpcError } from "./rpc-error.ts";
@@ -40,7 +40,7 @@ export interface OpenStream {
  * One call from its first byte to its status: the context that a handler sees, and the bookkeeping around it. What a
  * call does not use (signal, peer, trailer) is never made.
  */
-export class ServerCall implements CallContext {
+export class ServerCall implements CallContext, Cancellation {
   readonly #call: SurfaceCall;
   readonly #environment: ServerEnvironment;
   readonly #startedAt = performance.now();
@@ -50,6 +50,8 @@ export class ServerCall implements CallContext {
   #abortReason: MillraceError | undefined;
   #trailer: Metadata | undefined;
   #finished = false;
+  #onAbort: (() => void) | undefined;
+  #moreOnAbort: (() => void)[] | undefined;
   principal: string | undefined;
   readonly method: string;
   /** Called once when the call ends before its handler did. */
@@ -77,6 +79,25 @@ export class ServerCall implements CallContext {
       }
     }
     return this.#controller.signal;
+  }
+
+  get cancellation(): Cancellation {
+    return this;
+  }
+
+  get aborted(): boolean {
+    return this.#abortReason !== undefined;
+  }
+
+  addEventListener(_type: "abort", listener: () => void): void {
+    if (this.#onAbort === undefined) this.#onAbort = listener;
+    else if (this.#moreOnAbort === undefined) this.#moreOnAbort = [listener];
+    else this.#moreOnAbort.push(listener);
+  }
+
+  removeEventListener(_type: "abort", listener: () => void): void {
+    if (this.#onAbort === listener) this.#onAbort = undefined;
+    else this.#moreOnAbort = this.#moreOnAbort?.filter((other) => other !== listener);
   }
 
   get draining(): AbortSignal {
@@ -135,6 +156,10 @@ export class ServerCall implements CallContext {
     }
     this.#abortReason = reason;
     this.#controller?.abort(reason);
+    const listeners = [this.#onAbort, ...(this.#moreOnAbort ?? [])];
+    this.#onAbort = undefined;
+    this.#moreOnAbort = undefined;
+    for (const listener of listeners) listener?.();
     this.onInterrupt?.();
   }
 

@@ -1,4 +1,5 @@
 import { logVerbosity, Server, type ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
+import { type AtStream, answerAtStreams } from "./answer-at-streams.ts";
 import type { BearerTokens } from "./bearer-tokens.ts";
 import { CannotListenError, UnauthenticatedError } from "./call-errors.ts";
 import type { CallFailure, CallObserver } from "./call-observer.ts";
@@ -9,7 +10,6 @@ import { defaultResetLimits, type ResetLimits, raiseResetLimits } from "./reset-
 import type { OpenStream, ServerEnvironment, SurfaceCall } from "./server-call.ts";
 import type { ServiceImplementation } from "./service-implementation.ts";
 import { type ServerTls, serverCredentials } from "./transport-credentials.ts";
-import { answerUnaryAtStreams, type UnaryHandler } from "./unary-stream.ts";
 
 export interface GrpcServerOptions {
   readonly services: readonly ServiceImplementation[];
@@ -102,11 +102,11 @@ export const startGrpcServer = async (options: GrpcServerOptions): Promise<GrpcS
     const described = [...options.services, ...standard].map(({ service }) => service);
     standard.push(...reflectionServices(described));
   }
-  const unary = new Map<string, UnaryHandler>();
+  const atStreams = new Map<string, AtStream>();
   for (const implementation of [...options.services, ...standard]) {
-    registerService(server, implementation, environment, unary);
+    registerService(server, implementation, environment, atStreams, maxReceiveBytes(options));
   }
-  answerUnaryAtStreams(server, unary, maxReceiveBytes(options));
+  answerAtStreams(server, atStreams);
   const port = await bind(server, host, options.port ?? 0, serverCredentials(options.tls));
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   return {

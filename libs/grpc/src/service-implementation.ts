@@ -33,11 +33,14 @@ export class RawUnary {
   }
 }
 
-/** A bidirectional handler over the bytes of requests and responses. */
-export class RawBidi {
-  readonly handle: (requests: AsyncIterable<Uint8Array>, call: CallContext) => AsyncIterable<Uint8Array>;
-  constructor(handle: (requests: AsyncIterable<Uint8Array>, call: CallContext) => AsyncIterable<Uint8Array>) {
-    this.handle = handle;
+/**
+ * Answers each request of a bidirectional method with one answer, over their bytes: many are under way at once, and
+ * answers leave in the order of their requests.
+ */
+export class RawPipelined {
+  readonly answer: (request: Uint8Array, call: CallContext) => Promise<Uint8Array>;
+  constructor(answer: (request: Uint8Array, call: CallContext) => Promise<Uint8Array>) {
+    this.answer = answer;
   }
 }
 
@@ -48,10 +51,13 @@ export class RawBidi {
 export const rawUnary = (handle: (request: Uint8Array, call: CallContext) => Promise<Uint8Array>): RawUnary =>
   new RawUnary(handle);
 
-/** Skips the general codec and the validation of a bidirectional method, as `rawUnary` does. */
-export const rawBidi = (
-  handle: (requests: AsyncIterable<Uint8Array>, call: CallContext) => AsyncIterable<Uint8Array>,
-): RawBidi => new RawBidi(handle);
+/**
+ * Answers the requests of a bidirectional method one for one, without the general codec and the validation, as `rawUnary`
+ * does. A request that fails is answered with what the method has for that; where `answer` rejects the stream ends, after
+ * the answers before it. A caller that does not read its answers is not read from beyond a bound.
+ */
+export const rawPipelined = (answer: (request: Uint8Array, call: CallContext) => Promise<Uint8Array>): RawPipelined =>
+  new RawPipelined(answer);
 
 /** The handler that a method takes. */
 export type Handler<M extends DescMethod> = M["methodKind"] extends "unary"
@@ -61,7 +67,7 @@ export type Handler<M extends DescMethod> = M["methodKind"] extends "unary"
     : M["methodKind"] extends "client_streaming"
       ? ClientStreaming<M>
       : M["methodKind"] extends "bidi_streaming"
-        ? BidiStreaming<M> | RawBidi
+        ? BidiStreaming<M> | RawPipelined
         : never;
 
 /** A handler for each method of a service, by its name in TypeScript. */
@@ -88,7 +94,7 @@ export const implement = <S extends DescService>(service: S, handlers: Partial<H
     if (handler === undefined) {
       continue;
     }
-    if (typeof handler !== "function" && !(handler instanceof RawUnary) && !(handler instanceof RawBidi)) {
+    if (typeof handler !== "function" && !(handler instanceof RawUnary) && !(handler instanceof RawPipelined)) {
       throw new TypeError(`The handler of ${service.typeName}/${name} is no function.`);
     }
     byName.set(name, handler);

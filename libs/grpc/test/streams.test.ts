@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GRPCInferenceService, ModelInferRequestSchema } from "@millrace/contracts/inference/grpc_service";
 import { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createClient, implement, openChannel, rawBidi, rawUnary, startGrpcServer } from "../src/index.ts";
+import { createClient, implement, openChannel, rawPipelined, rawUnary, startGrpcServer } from "../src/index.ts";
 import { serveForTest } from "./serve-for-test.ts";
 
 describe("a bidirectional stream", () => {
@@ -137,11 +137,7 @@ describe("a raw handler", () => {
         expect([...bytes]).toEqual([10, 1, 97]);
         return new Uint8Array([8, 1]);
       }),
-      modelStreamInfer: rawBidi(async function* (requests) {
-        for await (const bytes of requests) {
-          yield new Uint8Array([10, bytes.length, ...bytes]);
-        }
-      }),
+      modelStreamInfer: rawPipelined(async (bytes) => new Uint8Array([10, bytes.length, ...bytes])),
     });
     expect((await client.modelReady({ name: "a" })).ready).toBe(true);
     const answers = [];

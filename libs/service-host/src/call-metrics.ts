@@ -7,17 +7,29 @@ import { Counter, Histogram, type Registry } from "prom-client";
  */
 export const callMetrics = (registry: Registry): CallObserver => {
   const labelNames = ["grpc_type", "grpc_service", "grpc_method"] as const;
-  const started = new Counter({
+  // The counts of a call are plain numbers, which are told when they are asked for: an update of a series costs more.
+  const labelled = new Map<ObservedMethod, MethodSeries>();
+  new Counter({
     name: "grpc_server_started_total",
     help: "Calls that the server began to answer.",
     labelNames,
     registers: [registry],
+    collect() {
+      this.reset();
+      for (const { labels, counts } of labelled.values()) this.inc(labels, counts.started);
+    },
   });
-  const handled = new Counter({
+  new Counter({
     name: "grpc_server_handled_total",
     help: "Calls that ended, by their status.",
     labelNames: [...labelNames, "grpc_code"],
     registers: [registry],
+    collect() {
+      this.reset();
+      for (const { labels, handled } of labelled.values()) {
+        for (const [code, count] of handled) this.inc({ ...labels, grpc_code: grpcCode(code) }, count);
+      }
+    },
   });
   const seconds = new Histogram({
     name: "grpc_server_handling_seconds",
@@ -26,26 +38,22 @@ export const callMetrics = (registry: Registry): CallObserver => {
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers: [registry],
   });
-  const labelled = new Map<ObservedMethod, MethodSeries>();
   const seriesOf = (method: ObservedMethod): MethodSeries => {
     let series = labelled.get(method);
     if (series === undefined) {
       const labels = { grpc_type: method.type, grpc_service: method.service, grpc_method: method.name };
-      series = { labels, started: started.labels(labels), seconds: seconds.labels(labels), handled: new Map() };
+      series = { labels, counts: { started: 0 }, seconds: seconds.labels(labels), handled: new Map() };
       labelled.set(method, series);
     }
     return series;
   };
   return {
-    started: (method) => seriesOf(method).started.inc(),
+    started: (method) => {
+      seriesOf(method).counts.started++;
+    },
     handled: (method, _call, code, took) => {
       const series = seriesOf(method);
-      let counter = series.handled.get(code);
-      if (counter === undefined) {
-        counter = handled.labels({ ...series.labels, grpc_code: grpcCode(code) });
-        series.handled.set(code, counter);
-      }
-      counter.inc();
+      series.handled.set(code, (series.handled.get(code) ?? 0) + 1);
       series.seconds.observe(took);
     },
   };
@@ -53,9 +61,10 @@ export const callMetrics = (registry: Registry): CallObserver => {
 
 interface MethodSeries {
   readonly labels: Record<"grpc_type" | "grpc_service" | "grpc_method", string>;
-  readonly started: Counter.Internal;
+  readonly counts: { started: number };
   readonly seconds: Histogram.Internal<"grpc_type" | "grpc_service" | "grpc_method">;
-  readonly handled: Map<string, Counter.Internal>;
+  /** By status. */
+  readonly handled: Map<string, number>;
 }
 
 /** `NOT_FOUND` as `NotFound`, the form that go-grpc-prometheus uses. */

@@ -1,3 +1,4 @@
+import type { Cancellation } from "@millrace/grpc";
 import type { Queued, Tensor } from "@millrace/tensor";
 import type { AnswerPlace } from "./answer-order.ts";
 
@@ -7,7 +8,7 @@ export interface LaneRequest extends Queued {
   readonly arrivedMs: number;
   readonly read: (outputs: readonly Tensor[]) => void;
   readonly reject: (error: unknown) => void;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: Cancellation | undefined;
   readonly onAbort: (() => void) | undefined;
   /** Where answers leave in order. */
   readonly place: AnswerPlace | undefined;

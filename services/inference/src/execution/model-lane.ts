@@ -1,3 +1,4 @@
+import type { Cancellation } from "@millrace/grpc";
 import {
   type Batch,
   type BatchingOptions,
@@ -25,7 +26,7 @@ const timerMs = (waitMs: number): number => Math.min(longestTimerMs, Math.max(0,
 export interface InferOptions {
   /** When the caller stops waiting, in epoch ms. */
   readonly deadlineMs?: number | undefined;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: Cancellation | undefined;
   /** 1 is the highest level; undefined for the model's default. */
   readonly priority?: number | undefined;
   /** Longest time in the queue, in ms, where the model lets requests say so. */
@@ -138,7 +139,7 @@ export class ModelLane {
    * @throws QueueFullError, DeadlineUnreachableError, QueueTimeoutError, DeadlinePassedError, InferenceCancelledError,
    *   NoInstanceError, ModelFailedError, RunTooLongError
    */
-  async infer<R>(
+  infer<R>(
     inputs: readonly Tensor[],
     rows: number,
     options: InferOptions,

@@ -94,11 +94,42 @@ const streamTag = (2 << 3) | 2;
 const idTag = (3 << 3) | 2;
 const rawTag = (6 << 3) | 2;
 
+interface KnownPrefix {
+  readonly head: ResponseHead;
+  readonly outputs: readonly Omit<PresentedOutput, "data">[];
+  readonly prefix: Uint8Array;
+}
+
 const prefixes = new Map<string, Uint8Array>();
+/** The prefix of the answer before: the next one is often its like. */
+let newest: KnownPrefix | undefined;
 const maxPrefixes = 1024;
 
 /** Fields 1, 2, 4 and 5 of a response: model, version, parameters and the outputs' names, datatypes and shapes. */
-const prefixOf = (
+const prefixOf = (head: ResponseHead, outputs: readonly PresentedOutput[]): Uint8Array => {
+  if (newest === undefined || !isLike(newest, head, outputs)) {
+    const shapes = outputs.map(({ name, datatype, shape }) => ({ name, datatype, shape }));
+    newest = { head, outputs: shapes, prefix: keptPrefix(head, outputs) };
+  }
+  return newest.prefix;
+};
+
+const isLike = (known: KnownPrefix, head: ResponseHead, outputs: readonly PresentedOutput[]): boolean =>
+  known.head.modelName === head.modelName &&
+  known.head.modelVersion === head.modelVersion &&
+  known.head.streamed === head.streamed &&
+  known.outputs.length === outputs.length &&
+  known.outputs.every(({ name, datatype, shape }, index) => {
+    const output = outputs[index];
+    return (
+      output?.name === name &&
+      output.datatype === datatype &&
+      output.shape.length === shape.length &&
+      shape.every((dimension, axis) => dimension === output.shape[axis])
+    );
+  });
+
+const keptPrefix = (
   { modelName, modelVersion, streamed }: ResponseHead,
   outputs: readonly PresentedOutput[],
 ): Uint8Array => {

@@ -26,6 +26,9 @@ export class RestCall implements CallContext {
     this.draining = draining;
   }
 
+  get cancellation(): AbortSignal {
+    return this.signal;
+  }
   get signal(): AbortSignal {
     return this.#controller.signal;
   }

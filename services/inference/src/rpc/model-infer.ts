@@ -36,7 +36,7 @@ export const decodeInferRequest = (bytes: Uint8Array): ModelInferRequest => {
  * @param messageBytes the size of the message, which a deployment may limit.
  * @param encode makes the bytes of the requested outputs, at once.
  */
-export const infer = async (
+export const infer = (
   { path, memory }: TensorInference,
   request: ModelInferRequest,
   messageBytes: number,
@@ -47,7 +47,7 @@ export const infer = async (
   let typed = false;
   const { modelName, modelVersion, id } = request;
   const caller = callerOf(call, request.parameters, priority, queueTimeoutMs);
-  return await path.run(
+  return path.run(
     {
       model: modelName,
       version: modelVersion,
@@ -83,8 +83,11 @@ export const callerOf = (
   queueTimeoutMs?: number,
 ): Caller => ({
   deadlineMs: call.deadlineMs,
-  signal: call.signal,
-  traceId: call.traceId,
+  signal: call.cancellation,
+  // A trace is made up where the caller names none: only for those who want to know.
+  get traceId() {
+    return call.traceId;
+  },
   priority,
   queueTimeoutMs,
   header: (name) => call.metadata.get(name)[0]?.toString(),

@@ -1,9 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type ModelInferRequest, ModelStreamInferResponseSchema } from "@millrace/contracts/inference/grpc_service";
-import { type CallContext, type RawBidi, rawBidi, statusFromError } from "@millrace/grpc";
+import { type CallContext, type RawPipelined, rawPipelined, statusFromError } from "@millrace/grpc";
 import { encodeInferResponse, finalResponse, type ResponseHead } from "../protocol/infer-response.ts";
 import type { PresentedOutput } from "../protocol/present-outputs.ts";
-import { StreamWindow } from "../protocol/stream-window.ts";
 import { decodeInferRequest, infer, type TensorInference } from "./model-infer.ts";
 
 /**
@@ -13,70 +12,8 @@ import { decodeInferRequest, infer, type TensorInference } from "./model-infer.t
  *
  * @param onDefect is given what is no error of ours, for the log.
  */
-export const modelStreamInfer = (inference: TensorInference, onDefect: (error: unknown) => void): RawBidi =>
-  rawBidi((requests, call) => answers(inference, requests, call, onDefect));
-
-async function* answers(
-  inference: TensorInference,
-  requests: AsyncIterable<Uint8Array>,
-  call: CallContext,
-  onDefect: (error: unknown) => void,
-): AsyncIterable<Uint8Array> {
-  const window = new StreamWindow();
-  const pending: Promise<Uint8Array>[] = [];
-  let wakeWriter = () => {};
-  let wakeReader = () => {};
-  let ended = false;
-  let failure: { readonly error: unknown } | undefined;
-  const answerNext = async (bytes: Uint8Array): Promise<Uint8Array> => {
-    const answered = await answer(inference, bytes, call, onDefect);
-    window.answered(bytes.byteLength, answered.byteLength);
-    return answered;
-  };
-  const read = async (): Promise<void> => {
-    try {
-      for await (const bytes of requests) {
-        window.requested(bytes.byteLength);
-        pending.push(answerNext(bytes));
-        wakeWriter();
-        while (!window.open && !call.signal.aborted) {
-          await new Promise<void>((resolve) => {
-            wakeReader = resolve;
-          });
-        }
-      }
-    } catch (error) {
-      failure = { error };
-    }
-    ended = true;
-    wakeWriter();
-  };
-  const onAbort = () => wakeReader();
-  call.signal.addEventListener("abort", onAbort, { once: true });
-  void read();
-  try {
-    for (;;) {
-      const next = pending[0];
-      if (next !== undefined) {
-        const bytes = await next;
-        pending.shift();
-        yield bytes;
-        window.sent(bytes.byteLength);
-        wakeReader();
-      } else if (failure !== undefined) {
-        throw failure.error;
-      } else if (ended) {
-        return;
-      } else {
-        await new Promise<void>((resolve) => {
-          wakeWriter = resolve;
-        });
-      }
-    }
-  } finally {
-    call.signal.removeEventListener("abort", onAbort);
-  }
-}
+export const modelStreamInfer = (inference: TensorInference, onDefect: (error: unknown) => void): RawPipelined =>
+  rawPipelined((bytes, call) => answer(inference, bytes, call, onDefect));
 
 const answer = async (
   inference: TensorInference,
