@@ -1,5 +1,9 @@
 import type { CallObserver, ObservedMethod } from "@millrace/grpc";
-import { Counter, Histogram, type Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
+import { DurationHistogram, ReadHistogram } from "./read-histogram.ts";
+
+/** Upper bounds of the buckets, in seconds. */
+const durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /**
  * Counts calls and their time under the names of go-grpc-prometheus: `grpc_server_started_total`,
@@ -31,18 +35,29 @@ export const callMetrics = (registry: Registry): CallObserver => {
       }
     },
   });
-  const seconds = new Histogram({
+  const seconds = {
     name: "grpc_server_handling_seconds",
     help: "Time from a call's first byte to its status.",
     labelNames,
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    registers: [registry],
-  });
+  };
+  new ReadHistogram(registry, seconds, () =>
+    [...labelled.values()].map(({ labels, durations, counts }) => {
+      const cumulative = durations.cumulative();
+      const count = cumulative.at(-1) ?? 0;
+      const buckets = durationBounds.map((bound, index) => [bound, cumulative[index] ?? 0] as const);
+      return { labels, buckets, count, sum: counts.seconds };
+    }),
+  );
   const seriesOf = (method: ObservedMethod): MethodSeries => {
     let series = labelled.get(method);
     if (series === undefined) {
       const labels = { grpc_type: method.type, grpc_service: method.service, grpc_method: method.name };
-      series = { labels, counts: { started: 0 }, seconds: seconds.labels(labels), handled: new Map() };
+      series = {
+        labels,
+        counts: { started: 0, seconds: 0 },
+        durations: new DurationHistogram(durationBounds),
+        handled: new Map(),
+      };
       labelled.set(method, series);
     }
     return series;
@@ -54,15 +69,16 @@ export const callMetrics = (registry: Registry): CallObserver => {
     handled: (method, _call, code, took) => {
       const series = seriesOf(method);
       series.handled.set(code, (series.handled.get(code) ?? 0) + 1);
-      series.seconds.observe(took);
+      series.counts.seconds += took;
+      series.durations.add(took * 1e9);
     },
   };
 };
 
 interface MethodSeries {
   readonly labels: Record<"grpc_type" | "grpc_service" | "grpc_method", string>;
-  readonly counts: { started: number };
-  readonly seconds: Histogram.Internal<"grpc_type" | "grpc_service" | "grpc_method">;
+  readonly counts: { started: number; seconds: number };
+  readonly durations: DurationHistogram;
   /** By status. */
   readonly handled: Map<string, number>;
 }

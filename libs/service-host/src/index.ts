@@ -1,6 +1,7 @@
 export { callMetrics } from "./call-metrics.ts";
 export type { CallTraces } from "./call-traces.ts";
 export { type DefaultPorts, type HostConfig, hostSettings } from "./host-settings.ts";
+export { DurationHistogram, ReadHistogram, type ReadSeries } from "./read-histogram.ts";
 export { readSettings, SettingsInvalidError } from "./read-settings.ts";
 export { type BuildService, runService } from "./run-service.ts";
 export { serverSecurity } from "./security-settings.ts";

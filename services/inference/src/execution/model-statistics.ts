@@ -1,5 +1,10 @@
+import { DurationHistogram } from "@millrace/service-host";
 import type { CloseReason } from "@millrace/tensor";
-import { DurationHistogram } from "./duration-histogram.ts";
+
+/** Upper bounds of the histograms of durations, in seconds. */
+export const durationBounds: readonly number[] = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10,
+];
 
 /** A count of things and the time that they took together, in ns. */
 export interface CountedTime {
@@ -38,8 +43,8 @@ export class ModelStatistics {
   /** Requests that it could not answer, and the time of looking them up and of keeping their answers. */
   readonly cacheMiss = counted();
   /** Successful requests by their whole time, and all that were run by their time in the queue. */
-  readonly requestDurations = new DurationHistogram();
-  readonly queueDurations = new DurationHistogram();
+  readonly requestDurations = new DurationHistogram(durationBounds);
+  readonly queueDurations = new DurationHistogram(durationBounds);
   /** What befell the model's workers. */
   readonly instances = { lost: 0, wedged: 0, replaced: 0 };
   /** Copying the requests' rows into shared memory, and handing over. */

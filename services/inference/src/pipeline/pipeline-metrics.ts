@@ -1,5 +1,5 @@
 import { Counter, Gauge, type MetricObjectWithValues, type MetricValue, type Registry } from "prom-client";
-import { durationBounds } from "../execution/duration-histogram.ts";
+import { durationBounds } from "../execution/model-statistics.ts";
 import type { ModelRoster } from "../serving/model-roster.ts";
 import { PipelineServable } from "./pipeline-servable.ts";
 import type { StepStatistics } from "./step-statistics.ts";

@@ -1,10 +1,10 @@
-import { DurationHistogram } from "../execution/duration-histogram.ts";
-import { add, type CountedTime } from "../execution/model-statistics.ts";
+import { DurationHistogram } from "@millrace/service-host";
+import { add, type CountedTime, durationBounds } from "../execution/model-statistics.ts";
 
 /** What a model of a step has done. Plain numbers that the hot path adds to; metrics read them. */
 export class StepStatistics {
   readonly answered: CountedTime = { count: 0, ns: 0 };
-  readonly durations = new DurationHistogram();
+  readonly durations = new DurationHistogram(durationBounds);
   /** By code of the error. */
   readonly failures = new Map<string, number>();
 

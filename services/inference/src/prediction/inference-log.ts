@@ -54,7 +54,7 @@ export class InferenceLog implements RunObserver {
     latencyMs: number,
   ): LoggableRows {
     const answeredMs = Date.now();
-    const call = { arrivedMs: answeredMs - latencyMs, answeredMs, latencyMs, traceId: caller.traceId ?? "" };
+    const call = { arrivedMs: answeredMs - latencyMs, answeredMs, latencyMs, traceId: caller.traceId() ?? "" };
     let encode: ReturnType<InferRecordForm["rows"]> | undefined;
     return {
       count: sampled?.length ?? rows,

@@ -46,7 +46,7 @@ export const runBody = async (
   const { priority, queueTimeoutMs, outputs: requested } = readParameters(request);
   const caller: Caller = {
     signal: call.signal,
-    traceId: call.traceId,
+    traceId: () => call.traceId,
     priority,
     queueTimeoutMs,
     header: (name) => call.header(name),

@@ -24,7 +24,7 @@ const traceOf = async (traceparent: string | undefined): Promise<string | undefi
       ? {}
       : { traceparent: { parameterChoice: { case: "stringParam" as const, value: traceparent } } };
   await infer({ path, memory: undefined }, create(ModelInferRequestSchema, { parameters }), 0, call);
-  return seen[0]?.caller.traceId;
+  return seen[0]?.caller.traceId();
 };
 
 describe("a request is run in the trace", () => {

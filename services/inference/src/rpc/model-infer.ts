@@ -1,10 +1,9 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { type ModelInferRequest, ModelInferRequestSchema } from "@millrace/contracts/inference/grpc_service";
-import { MillraceError, Reason } from "@millrace/errors";
+import type { ModelInferRequest } from "@millrace/contracts/inference/grpc_service";
 import { type CallContext, continueTrace, type RawUnary, rawUnary } from "@millrace/grpc";
 import { type Parameters, readParameters, regionBytes } from "../protocol/infer-parameters.ts";
 import { encodeInferResponse, type ResponseHead } from "../protocol/infer-response.ts";
 import { type PresentedOutput, presentOutputs } from "../protocol/present-outputs.ts";
+import { readInferRequest } from "../protocol/read-infer-request.ts";
 import { requestTensors } from "../protocol/request-tensors.ts";
 import type { Caller, InferencePath } from "../serving/inference-path.ts";
 import type { SystemSharedMemory } from "../shared-memory/system-shared-memory.ts";
@@ -18,18 +17,7 @@ export interface TensorInference {
 
 /** Runs a model on tensors. Over bytes, so that the tensors are copied once in (to the workers) and once out. */
 export const modelInfer = (inference: TensorInference): RawUnary =>
-  rawUnary((bytes, call) => infer(inference, decodeInferRequest(bytes), bytes.byteLength, call));
-
-/** @throws MillraceError where the bytes are no request. */
-export const decodeInferRequest = (bytes: Uint8Array): ModelInferRequest => {
-  try {
-    return fromBinary(ModelInferRequestSchema, bytes);
-  } catch (cause) {
-    throw new MillraceError("INVALID_ARGUMENT", Reason.FIELD_INVALID, "The message is no ModelInferRequest.", {
-      cause,
-    });
-  }
-};
+  rawUnary((bytes, call) => infer(inference, readInferRequest(bytes), bytes.byteLength, call));
 
 /**
  * Answers one request with the bytes of its ModelInferResponse.
@@ -72,7 +60,7 @@ export const infer = (
 /** A caller who names the trace of one request; one that is malformed is as if it were not there, as in a header. */
 const inTrace = (caller: Caller, traceparent: string): Caller => {
   const { traceId, parentSpanId } = continueTrace(traceparent);
-  return parentSpanId === undefined ? caller : { ...caller, traceId };
+  return parentSpanId === undefined ? caller : { ...caller, traceId: () => traceId };
 };
 
 /** The caller of a gRPC call. */
@@ -84,10 +72,7 @@ export const callerOf = (
 ): Caller => ({
   deadlineMs: call.deadlineMs,
   signal: call.cancellation,
-  // A trace is made up where the caller names none: only for those who want to know.
-  get traceId() {
-    return call.traceId;
-  },
+  traceId: () => call.traceId,
   priority,
   queueTimeoutMs,
   header: (name) => call.metadata.get(name)[0]?.toString(),

@@ -3,7 +3,8 @@ import { type ModelInferRequest, ModelStreamInferResponseSchema } from "@millrac
 import { type CallContext, type RawPipelined, rawPipelined, statusFromError } from "@millrace/grpc";
 import { encodeInferResponse, finalResponse, type ResponseHead } from "../protocol/infer-response.ts";
 import type { PresentedOutput } from "../protocol/present-outputs.ts";
-import { decodeInferRequest, infer, type TensorInference } from "./model-infer.ts";
+import { readInferRequest } from "../protocol/read-infer-request.ts";
+import { infer, type TensorInference } from "./model-infer.ts";
 
 /**
  * Runs models on tensors, many requests on one stream. Requests run at the same time, so that they are joined into
@@ -23,7 +24,7 @@ const answer = async (
 ): Promise<Uint8Array> => {
   let request: ModelInferRequest | undefined;
   try {
-    request = decodeInferRequest(bytes);
+    request = readInferRequest(bytes);
     return await infer(inference, request, bytes.byteLength, call, encodeStreamed);
   } catch (error) {
     const { code, details } = statusFromError(error, call.traceId);

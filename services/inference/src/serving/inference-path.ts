@@ -22,7 +22,8 @@ export class MessageTooLargeError extends MillraceError {
 
 /** Who calls, and how long they wait: the same for every protocol. */
 export interface Caller extends InferOptions, RoutingKeys {
-  readonly traceId: string | undefined;
+  /** A trace is made up where the caller names none: only for those who ask. */
+  readonly traceId: () => string | undefined;
 }
 
 /** A call that runs a model on tensors, over whichever protocol it came. */
