@@ -55,5 +55,11 @@ export interface ArtifactStore {
   /** All tags of a repository, sorted, but for those that only list referrers; empty where the repository is absent. */
   tags(repository: string, signal?: AbortSignal): Promise<string[]>;
 
+  /**
+   * The repositories of the store, sorted. A registry that keeps no catalogue (`/v2/_catalog`), or gives it to nobody,
+   * rejects with RegistryUnavailableError.
+   */
+  repositories(signal?: AbortSignal): Promise<string[]>;
+
   close(): Promise<void>;
 }

@@ -158,6 +158,7 @@ export const modelStoreContract = (kind: string, harness: ModelStoreHarness): vo
           await expectReason(store.pull(reference), "PACKAGE_UNKNOWN", "NOT_FOUND");
         }
         expect(await store.tags("nothing")).toEqual([]);
+        expect(await store.repositories()).toContain("flight_delay");
       });
     });
 

@@ -146,6 +146,11 @@ export class ModelStore {
     return { repository, digest: image.index.descriptor.digest, packageDigest: digest };
   }
 
+  /** The repositories of the store, sorted. @throws RegistryUnavailableError where a registry keeps no catalogue. */
+  async repositories(signal?: AbortSignal): Promise<string[]> {
+    return this.#artifacts.repositories(signal);
+  }
+
   /** The tags of a repository, sorted; empty where there is no such repository. */
   async tags(repository: string, signal?: AbortSignal): Promise<string[]> {
     return this.#artifacts.tags(checkRepository(repository), signal);

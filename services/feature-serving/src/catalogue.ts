@@ -1,14 +1,19 @@
-import type { GetRepositoryResponse } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import {
-  type CompiledRepository,
   type CompiledSource,
   compileReferences,
-  compileRepository,
   FeatureServiceUnknownError,
+  FeatureUnknownError,
 } from "@millrace/feature-definition";
-import { type FeaturePlan, planFeatures, type ViewStreams } from "./feature-plan.ts";
-import type { Registry } from "./registry.ts";
+import {
+  type AppliedDefinitions,
+  assembleDefinitions,
+  type LoadedDefinitions,
+  loadDefinitions,
+} from "./applied-definitions.ts";
+import { type FeaturePlan, planFeatures } from "./feature-plan.ts";
+import { type HeldRegistry, type Registry, RegistryDamagedError } from "./registry.ts";
+import { definitionsOf } from "./registry-head.ts";
 
 /** Thrown when features are asked for before anything was applied. */
 export class NothingAppliedError extends MillraceError {
@@ -41,13 +46,19 @@ export class FeatureViewUnknownError extends MillraceError {
   }
 }
 
-/** The applied definitions, compiled, with a prepared plan for each feature service. Never changes: another Apply makes another. */
-export interface AppliedDefinitions {
-  readonly applied: GetRepositoryResponse;
-  readonly registryVersion: number;
-  readonly repository: CompiledRepository;
-  readonly plans: ReadonlyMap<string, FeaturePlan>;
-  readonly streams: ViewStreams;
+/** Thrown when a version of a feature service is asked for that is not kept. */
+export class FeatureServiceVersionUnknownError extends MillraceError {
+  constructor(name: string, version: string, known: readonly string[]) {
+    super(
+      "NOT_FOUND",
+      Reason.FEATURE_SERVICE_UNKNOWN,
+      `The version ${version} of the feature service ${name} is not kept; there is ${known.join(", ")}.`,
+      {
+        resource: { kind: "feature service", name: `${name}@${version}` },
+        violations: [{ field: "feature_service_version", expected: `one of ${known.join(", ")}`, got: version }],
+      },
+    );
+  }
 }
 
 /** Keeps the definitions in force in this process or thread, and notices when others are applied. */
@@ -56,6 +67,8 @@ export class Catalogue {
   readonly #pollMs: number;
   #current: AppliedDefinitions | undefined;
   #refreshing: Promise<void> | undefined;
+  /** By hash: compiled once, however often the head changes. */
+  readonly #loaded = new Map<string, LoadedDefinitions>();
   readonly #listeners: ((definitions: AppliedDefinitions) => Promise<void>)[] = [];
 
   constructor(registry: Registry, pollMs = 200) {
@@ -79,18 +92,34 @@ export class Catalogue {
     this.#listeners.push(listener);
   }
 
-  /** The plan of a feature service. @throws NothingAppliedError, FeatureServiceUnknownError */
-  servicePlan(name: string): FeaturePlan {
-    const { plans } = this.definitions();
-    const plan = plans.get(name);
-    if (plan === undefined) throw new FeatureServiceUnknownError(name, [...plans.keys()]);
-    return plan;
+  /**
+   * The plan of a feature service: of the version that answers, or of one that is asked for.
+   * @throws NothingAppliedError, FeatureServiceUnknownError, FeatureServiceVersionUnknownError
+   */
+  servicePlan(name: string, version = ""): FeaturePlan {
+    const { plans, versionPlans } = this.definitions();
+    const plan = version === "" ? plans.get(name) : versionPlans.get(`${name}@${version}`);
+    if (plan !== undefined) return plan;
+    const known = knownVersions(versionPlans, name);
+    if (version === "" || known.length === 0) throw new FeatureServiceUnknownError(name, [...plans.keys()]);
+    throw new FeatureServiceVersionUnknownError(name, version, known);
   }
 
-  /** A plan for references, made for this one request. @throws FeatureUnknownError */
+  /**
+   * A plan for references, made for this one request: over the older versions of views that fill, unless they lack what is
+   * asked for. @throws FeatureUnknownError
+   */
   referencesPlan(references: readonly string[]): FeaturePlan {
-    const { repository, streams } = this.definitions();
-    return planFeatures(repository, streams, compileReferences(references, repository), "references.features");
+    const { repository, answering, streams } = this.definitions();
+    const planOver = (over: typeof repository) =>
+      planFeatures(over, streams, compileReferences(references, over), "references.features");
+    if (answering === repository) return planOver(repository);
+    try {
+      return planOver(answering);
+    } catch (error) {
+      if (error instanceof FeatureUnknownError) return planOver(repository);
+      throw error;
+    }
   }
 
   /** @throws SourceUnknownError */
@@ -128,25 +157,39 @@ export class Catalogue {
   }
 
   async #refresh(): Promise<void> {
-    const applied = await this.#registry.read();
-    if (applied?.repository === undefined) return;
-    if (Number(applied.registryVersion) === this.#current?.registryVersion) return;
-    const definitions = prepareDefinitions(applied);
+    const held = await this.#registry.read();
+    if (held === undefined) return;
+    const current = this.#current;
+    if (held.entryVersion === current?.entryVersion && isEqual(held.head, current.head)) return;
+    if (!(await this.#load(held))) return this.#refresh();
+    const definitions = assembleDefinitions(held, this.#loaded);
     for (const listener of this.#listeners) await listener(definitions);
     this.#current = definitions;
+    const needed = definitionsOf(held.head);
+    for (const hash of this.#loaded.keys()) if (!needed.has(hash)) this.#loaded.delete(hash);
+  }
+
+  /** Compiles what the head names and is not loaded yet. Answers false where the head was replaced meanwhile. */
+  async #load({ head, entryVersion }: HeldRegistry): Promise<boolean> {
+    const missing = [...definitionsOf(head)].filter((hash) => !this.#loaded.has(hash));
+    const found = missing.length === 0 ? [] : await this.#registry.definitions(missing);
+    for (const [index, hash] of missing.entries()) {
+      const declared = found[index];
+      if (declared === undefined) {
+        if ((await this.#registry.read())?.entryVersion !== entryVersion) return false;
+        throw new RegistryDamagedError(hash);
+      }
+      this.#loaded.set(hash, loadDefinitions(declared));
+    }
+    return true;
   }
 }
 
-/** Compiles definitions and plans their services. @throws DefinitionInvalidError and what planFeatures throws. */
-export function prepareDefinitions(applied: GetRepositoryResponse): AppliedDefinitions {
-  if (applied.repository === undefined) throw new NothingAppliedError();
-  const repository = compileRepository(applied.repository);
-  const streams: ViewStreams = new Map();
-  const plans = new Map<string, FeaturePlan>();
-  for (const service of repository.services.values()) {
-    const isOnline = service.features.every(({ view }) => repository.views.get(view)?.online !== false);
-    if (!isOnline) continue;
-    plans.set(service.name, planFeatures(repository, streams, service, service.name));
-  }
-  return { applied, registryVersion: Number(applied.registryVersion), repository, plans, streams };
+function isEqual(a: HeldRegistry["head"], b: HeldRegistry["head"]): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+function knownVersions(versions: ReadonlyMap<string, unknown>, service: string): string[] {
+  const prefix = `${service}@`;
+  return [...versions.keys()].filter((id) => id.startsWith(prefix)).map((id) => id.slice(prefix.length));
 }

@@ -8,11 +8,13 @@ import { getFeatures } from "./rpc/get-features.ts";
 import { getRepository } from "./rpc/get-repository.ts";
 import { getSql } from "./rpc/get-sql.ts";
 import { getTrainingSet } from "./rpc/get-training-set.ts";
+import { listFeatureServiceVersions } from "./rpc/list-feature-service-versions.ts";
 import { listFeatureServices } from "./rpc/list-feature-services.ts";
 import { listFeatureViews } from "./rpc/list-feature-views.ts";
 import { materialize } from "./rpc/materialize.ts";
 import { plan } from "./rpc/plan.ts";
 import { push } from "./rpc/push.ts";
+import { releaseFeatureServiceVersion } from "./rpc/release-feature-service-version.ts";
 import { streamFeatures } from "./rpc/stream-features.ts";
 
 /** The calls of this service, one file each in `rpc/`. Those left out answer UNIMPLEMENTED. */
@@ -31,5 +33,7 @@ export function featureService(serving: FeatureServing): ServiceImplementation {
     listFeatureViews: listFeatureViews(serving),
     listFeatureServices: listFeatureServices(serving),
     getFeatureService: getFeatureService(serving),
+    listFeatureServiceVersions: listFeatureServiceVersions(serving),
+    releaseFeatureServiceVersion: releaseFeatureServiceVersion(serving),
   });
 }

@@ -5,6 +5,9 @@ import type { Registry } from "./registry.ts";
 import type { AppliedWatch } from "./stream/applied-watch.ts";
 import type { ProgressStore } from "./stream/progress.ts";
 import type { StreamThread } from "./stream/stream-thread.ts";
+import type { PackageBindings } from "./versions/package-bindings.ts";
+import type { VersionKeeper } from "./versions/version-keeper.ts";
+import type { VersionReads } from "./versions/version-reads.ts";
 
 /** What the calls of this service work with. */
 export interface FeatureServing {
@@ -14,6 +17,11 @@ export interface FeatureServing {
   readonly catalogue: Catalogue;
   readonly progress: ProgressStore;
   readonly applied: AppliedWatch;
+  /** When versions of feature services were asked for. */
+  readonly versionReads: VersionReads;
+  readonly versionKeeper: VersionKeeper;
+  /** The packages of the model store; undefined where none is named. */
+  readonly packages: PackageBindings | undefined;
   /** The stream worker of this process; undefined where another process has it. */
   readonly streamThread: StreamThread | undefined;
   /** Where the stores are, for threads that open their own. */

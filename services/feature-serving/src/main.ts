@@ -1,6 +1,7 @@
 import { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { openEventLog } from "@millrace/event-log";
 import { implement } from "@millrace/grpc";
+import { parseDurationUs } from "@millrace/feature-definition";
 import { openKv } from "@millrace/kv";
 import { runService } from "@millrace/service-host";
 import { Catalogue } from "./catalogue.ts";
@@ -11,6 +12,9 @@ import { settings } from "./settings.ts";
 import { AppliedWatch } from "./stream/applied-watch.ts";
 import { ProgressStore } from "./stream/progress.ts";
 import { StreamThread } from "./stream/stream-thread.ts";
+import { PackageBindings } from "./versions/package-bindings.ts";
+import { VersionKeeper } from "./versions/version-keeper.ts";
+import { VersionReads } from "./versions/version-reads.ts";
 
 await runService(
   "feature-serving",
@@ -31,6 +35,23 @@ await runService(
 
     const progress = new ProgressStore(online, config.streamGroup);
     const applied = new AppliedWatch(progress);
+    const packages = config.modelsUrl === undefined ? undefined : host.own(new PackageBindings(config.modelsUrl));
+    const versionReads = new VersionReads(registryKv);
+    const retentionMs = Number(parseDurationUs(config.versionRetention)) / 1000;
+    const versionKeeper = new VersionKeeper({
+      registry,
+      catalogue,
+      online,
+      log,
+      progress,
+      reads: versionReads,
+      packages,
+      retentionMs,
+    });
+    host.start({
+      run: (signal) =>
+        versionKeeper.run(signal, (err) => host.log.warn({ err }, "Versions of feature services could not be kept.")),
+    });
     let streamThread: StreamThread | undefined;
     if (config.role !== "serve") {
       const thread = new StreamThread({
@@ -49,7 +70,21 @@ await runService(
 
     const nowUs = () => Date.now() * 1000;
     return [
-      featureService({ ...config, stores, online, log, registry, catalogue, progress, applied, streamThread, nowUs }),
+      featureService({
+        ...config,
+        stores,
+        online,
+        log,
+        registry,
+        catalogue,
+        progress,
+        applied,
+        versionReads,
+        versionKeeper,
+        packages,
+        streamThread,
+        nowUs,
+      }),
     ];
   },
   { grpcPort: 8011, metricsPort: 8012 },

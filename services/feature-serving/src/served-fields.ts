@@ -10,7 +10,8 @@ import {
   type CompiledView,
   FeatureServiceUnknownError,
 } from "@millrace/feature-definition";
-import type { AppliedDefinitions } from "./catalogue.ts";
+import type { AppliedDefinitions, LoadedDefinitions } from "./applied-definitions.ts";
+import { definitionsOfVersion } from "./versions/definitions-of-version.ts";
 
 type ServedField = MessageInitShape<typeof ServedFieldSchema>;
 
@@ -18,32 +19,36 @@ type ServedField = MessageInitShape<typeof ServedFieldSchema>;
 export function featureServiceStatus(
   definitions: AppliedDefinitions,
   name: string,
+  version = "",
 ): MessageInitShape<typeof FeatureServiceStatusSchema> {
-  const { services } = definitions.repository;
-  const service: CompiledFeatureService | undefined = services.get(name);
-  if (service === undefined) throw new FeatureServiceUnknownError(name, [...services.keys()]);
+  const loaded = definitionsOfVersion(definitions, name, version);
+  const service: CompiledFeatureService | undefined = loaded.compiled.services.get(name);
+  if (service === undefined) throw new FeatureServiceUnknownError(name, [...loaded.compiled.services.keys()]);
   return {
     name,
-    version: service.version,
+    version: version || service.version,
     schemaHash: service.schemaHash,
-    features: service.features.map(({ view, feature }) => servedField(definitions, view, feature)),
+    features: service.features.map(({ view, feature }) => servedField(loaded, view, feature)),
     entityKeys: service.entityKeys.map(fieldOf),
     requestFields: service.requestFields.map(fieldOf),
   };
 }
 
 /** One feature as it is served: its type, where it comes from, whom to tell, and which range its data should keep. */
-export function servedField(definitions: AppliedDefinitions, viewName: string, featureName: string): ServedField {
-  const { repository, applied } = definitions;
+export function servedField(
+  { declared: definitions, compiled: repository }: LoadedDefinitions,
+  viewName: string,
+  featureName: string,
+): ServedField {
   const name = `${viewName}__${featureName}`;
   const view = repository.views.get(viewName);
   if (view === undefined) {
     const feature = repository.onDemandViews.get(viewName)?.features.find((known) => known.name === featureName);
-    const declared = applied.repository?.onDemandViews.find((known) => known.name === viewName);
+    const declared = definitions.onDemandViews.find((known) => known.name === viewName);
     const description = declared?.features.find((known) => known.name === featureName)?.description ?? "";
     return { name, type: feature?.type ?? 0, featureView: viewName, source: "", owner: "", description };
   }
-  const declared = applied.repository?.featureViews.find((known) => known.name === viewName);
+  const declared = definitions.featureViews.find((known) => known.name === viewName);
   const described = [...(declared?.aggregates ?? []), ...(declared?.features ?? [])];
   const range = rangeOf(view, featureName);
   return {

@@ -1,3 +1,4 @@
+import { parseDurationUs } from "@millrace/feature-definition";
 import { setting } from "@millrace/service-host";
 import { z } from "zod";
 
@@ -19,6 +20,17 @@ export const settings = {
   role: setting(
     z.enum(["all", "serve", "stream"]).default("all"),
     "What this process does: answer calls (serve), apply the topics' events to the store (stream), or all.",
+  ),
+  modelsUrl: setting(
+    z.string().min(1).optional(),
+    "The model store whose packages keep the versions of feature services that they were trained on: oci:FOLDER or oci://HOST[:PORT]/PREFIX.",
+  ),
+  versionRetention: setting(
+    z
+      .string()
+      .default("7d")
+      .refine((text) => parseDurationUs(text) !== undefined, "expected a number and a unit, such as 30s, 24h or 7d"),
+    "How long an older version of a feature service is kept after it was last asked for by its version: a number and a unit.",
   ),
   streamGroup: setting(
     z.string().min(1).default("feature-serving"),

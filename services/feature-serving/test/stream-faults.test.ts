@@ -9,10 +9,12 @@ import { type EventLog, openEventLog } from "@millrace/event-log";
 import { compileRepository } from "@millrace/feature-definition";
 import { type Kv, openKv } from "@millrace/kv";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Catalogue, prepareDefinitions } from "../src/catalogue.ts";
+import { assembleDefinitions } from "../src/applied-definitions.ts";
+import { Catalogue } from "../src/catalogue.ts";
 import { Registry } from "../src/registry.ts";
 import { ProgressStore } from "../src/stream/progress.ts";
 import { StreamWorker } from "../src/stream/stream-worker.ts";
+import { headAfterApply } from "../src/versions/next-head.ts";
 import { arrivalsRepository } from "./arrivals-repository.ts";
 import { type FeatureServingProcess, type ProcessStores, startFeatureServing } from "./feature-serving-process.ts";
 import { compareWithUndisturbedFold } from "./undisturbed-fold.ts";
@@ -172,14 +174,12 @@ function faults(
     }
   };
 
-  const definitions = () =>
-    prepareDefinitions({
-      $typeName: "millrace.feature.v1.GetRepositoryResponse",
-      repository,
-      registryVersion: 1n,
-      definitionsHash: compiled.definitionsHash,
-      revision: "",
-    });
+  const next = () => ({ declared: repository, compiled, revision: "", nowMs: Date.now() });
+
+  const definitions = () => {
+    const { head } = headAfterApply(undefined, next());
+    return assembleDefinitions({ head, entryVersion: 1 }, new Map([[head.definitions, next()]]));
+  };
 
   const expectUndisturbed = async () => {
     const { rows, differences } = await compareWithUndisturbedFold(compiled, "arrivals", log, online);
@@ -219,8 +219,8 @@ function faults(
   });
 
   test("gives equal values when the worker is killed again and again in the middle", async () => {
-    const before = await registry.read();
-    await registry.write(definitions().applied, Number(before?.registryVersion ?? 0n));
+    const { head, stored } = headAfterApply(undefined, next());
+    expect(await registry.replace(await registry.read(), head, stored)).toBe(true);
     await append(total / 2);
     const flags = ["--role", "stream", "--stream-group", "killed"];
     service = await startFeatureServing(harness.stores, flags);

@@ -115,6 +115,26 @@ class LayoutStore implements ArtifactStore {
     return (await this.#index(repository)).tags();
   }
 
+  async repositories(): Promise<string[]> {
+    const found: string[] = [];
+    await this.#using(() => this.#findRepositories("", found));
+    return found.sort();
+  }
+
+  /** A repository's name may have parts; none lies within another one's blobs. */
+  async #findRepositories(below: string, found: string[]): Promise<void> {
+    const entries = await readdir(join(this.#root, below), { withFileTypes: true }).catch((error: unknown) => {
+      if (below === "" && error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+      throw error;
+    });
+    if (below !== "" && entries.some(({ name }) => name === "oci-layout")) found.push(below);
+    for (const entry of entries) {
+      if (!entry.isDirectory() || entry.name === "blobs" || entry.name.startsWith(".")) continue;
+      const name = below === "" ? entry.name : `${below}/${entry.name}`;
+      if (name.length <= 200) await this.#findRepositories(name, found);
+    }
+  }
+
   async close(): Promise<void> {
     // Files are opened and closed within each call: nothing is held between calls.
   }

@@ -11,6 +11,7 @@ export interface RegistryRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PATCH" | "PUT";
   /** A path of the registry such as `/v2/…`, or a whole URL that it gave as a location. */
   readonly target: string | URL;
+  /** Empty for a call that is about none: the list of all. */
   readonly repository: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
@@ -123,7 +124,7 @@ export class RegistryClient {
   async #sendAuthorized(call: RegistryRequest): Promise<RegistryResponse> {
     const reads = (call.method === "GET" || call.method === "HEAD") && !String(call.target).includes("/blobs/uploads/");
     const actions = reads ? "pull" : "pull,push";
-    const scope = `repository:${call.repository}:${actions}`;
+    const scope = call.repository === "" ? "registry:catalog:*" : `repository:${call.repository}:${actions}`;
     const answer = await this.#sendFollowing(call, this.#auth.known(scope));
     const challenge = answer.header("www-authenticate");
     // A challenge says where credentials are to be sent: only the registry's own is believed.

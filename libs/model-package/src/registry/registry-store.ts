@@ -155,29 +155,43 @@ class RegistryStore implements ArtifactStore {
 
   async tags(repository: string, signal?: AbortSignal): Promise<string[]> {
     const name = this.#name(repository);
-    const tags: string[] = [];
-    let target: string | URL | undefined = `/v2/${name}/tags/list?n=1000`;
+    const tags = await this.#list("tags", `/v2/${name}/tags/list?n=1000`, name, [200, 404], signal);
+    return tags.filter((tag) => !isReferrersTag(tag)).sort();
+  }
+
+  async repositories(signal?: AbortSignal): Promise<string[]> {
+    const names = await this.#list("repositories", "/v2/_catalog?n=1000", "", [200], signal);
+    const prefix = this.#prefix === "" ? "" : `${this.#prefix}/`;
+    return names.flatMap((name) => (name.startsWith(prefix) ? name.slice(prefix.length) : [])).sort();
+  }
+
+  /** All pages of a list; empty where it is absent and that is accepted. */
+  async #list(
+    what: "tags" | "repositories",
+    first: string,
+    repository: string,
+    accept: readonly number[],
+    signal: AbortSignal | undefined,
+  ): Promise<string[]> {
+    const names: string[] = [];
+    let target: string | URL | undefined = first;
     for (let page = 0; target !== undefined; page += 1) {
       if (page === tagPagesLimit) {
-        throw new RegistryUnavailableError(this.#client.host, `lists tags on more than ${tagPagesLimit} pages`, {
+        throw new RegistryUnavailableError(this.#client.host, `lists ${what} on more than ${tagPagesLimit} pages`, {
           code: "FAILED_PRECONDITION",
         });
       }
-      const answer: RegistryResponse = await this.#client.send({
-        method: "GET",
-        target,
-        repository: name,
-        accept: [200, 404],
-        signal,
-      });
+      const call = { method: "GET" as const, target, repository, accept, signal };
+      const answer: RegistryResponse = await this.#client.send(call);
       if (answer.status === 404) {
         await answer.body.dump();
         return [];
       }
-      tags.push(...tagsOf(this.#client.host, await readLimited("A page of tags", answer.body, tagPageLimitBytes)));
+      const bytes = await readLimited(`A page of ${what}`, answer.body, tagPageLimitBytes);
+      names.push(...namesOf(this.#client.host, what, bytes));
       target = this.#client.nextPage(answer);
     }
-    return tags.filter((tag) => !isReferrersTag(tag)).sort();
+    return names;
   }
 
   async close(): Promise<void> {
@@ -189,16 +203,16 @@ class RegistryStore implements ArtifactStore {
   }
 }
 
-const tagsOf = (host: string, bytes: Uint8Array): string[] => {
+const namesOf = (host: string, what: "tags" | "repositories", bytes: Uint8Array): string[] => {
   let page: unknown;
   try {
     page = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
-    throw new RegistryUnavailableError(host, "answered with a list of tags that is no JSON", {
+    throw new RegistryUnavailableError(host, `answered with a list of ${what} that is no JSON`, {
       code: "FAILED_PRECONDITION",
       cause,
     });
   }
-  const tags = typeof page === "object" && page !== null && "tags" in page ? page.tags : undefined;
-  return Array.isArray(tags) ? tags.filter((tag): tag is string => typeof tag === "string") : [];
+  const names: unknown = typeof page === "object" && page !== null ? Reflect.get(page, what) : undefined;
+  return Array.isArray(names) ? names.filter((name): name is string => typeof name === "string") : [];
 };

@@ -1,5 +1,5 @@
 import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import type { CompiledSource } from "@millrace/feature-definition";
+import type { CompiledRepository, CompiledSource } from "@millrace/feature-definition";
 import type { Unary } from "@millrace/grpc";
 import { SourceUnknownError } from "../catalogue.ts";
 import type { FeatureServing } from "../feature-serving.ts";
@@ -8,7 +8,7 @@ import type { FeatureServing } from "../feature-serving.ts";
 export const awaitApplied =
   (serving: FeatureServing): Unary<typeof FeatureService.method.awaitApplied> =>
   async (request, call) => {
-    const { catalogue, log, applied } = serving;
+    const { catalogue, log, applied, versionKeeper } = serving;
     const source = catalogue.source(request.source);
     const topic = source.stream?.topic;
     if (topic === undefined) {
@@ -19,12 +19,24 @@ export const awaitApplied =
       request.positions.length > 0
         ? request.positions
         : (await log.bounds(topic)).map(({ partition, end }) => ({ partition, offset: end }));
-    return { applied: await applied.wait(topic, info.epoch, viewIdsOf(serving, source), targets, call.signal) };
+    const reached = await applied.wait(topic, info.epoch, viewIdsOf(serving, source), targets, call.signal);
+    // What has caught up by now answers whoever asks next.
+    await versionKeeper.settle();
+    return { applied: reached };
   };
 
-/** `view@version` of every online view of a source. */
-export function viewIdsOf({ catalogue }: FeatureServing, source: CompiledSource): string[] {
-  return [...catalogue.definitions().repository.views.values()]
+/** `view@version` of every online view of a source as it is applied. */
+function viewIdsOf({ catalogue }: FeatureServing, source: CompiledSource): string[] {
+  return idsOver(catalogue.definitions().repository, source);
+}
+
+/** The same of the versions that answer: while a view fills, that of the version before. */
+export function answeringViewIds({ catalogue }: FeatureServing, source: CompiledSource): string[] {
+  return idsOver(catalogue.definitions().answering, source);
+}
+
+function idsOver({ views }: CompiledRepository, source: CompiledSource): string[] {
+  return [...views.values()]
     .filter((view) => view.online && view.source.name === source.name)
     .map(({ name, version }) => `${name}@${version}`);
 }

@@ -6,4 +6,4 @@ import { featureServiceStatus } from "../served-fields.ts";
 /** One feature service with the schema of what it serves. */
 export const getFeatureService =
   ({ catalogue }: FeatureServing): Unary<typeof FeatureService.method.getFeatureService> =>
-  async (request) => ({ featureService: featureServiceStatus(catalogue.definitions(), request.name) });
+  async (request) => ({ featureService: featureServiceStatus(catalogue.definitions(), request.name, request.version) });

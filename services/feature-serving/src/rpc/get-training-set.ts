@@ -7,7 +7,7 @@ import {
 } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { ServerStreaming } from "@millrace/grpc";
 import type { FeatureServing } from "../feature-serving.ts";
-import { selectService } from "../select-service.ts";
+import { selectVersion } from "../select-service.ts";
 import { trainingSetInThread } from "../training-set/training-set-thread.ts";
 
 /** The largest part of an Arrow stream that travels in one message. */
@@ -17,10 +17,13 @@ const maxPartBytes = 1024 * 1024;
 export const getTrainingSet = ({
   catalogue,
   dataRoot,
+  versionReads,
 }: FeatureServing): ServerStreaming<typeof FeatureService.method.getTrainingSet> =>
   async function* (request, call) {
-    const { applied, repository } = catalogue.definitions();
-    const service = selectService(repository, request.selection);
+    const { selection, featureServiceVersion } = request;
+    const { applied, repository, service } = selectVersion(catalogue.definitions(), selection, featureServiceVersion);
+    // A model is about to be trained on it: the version is kept until its package names it.
+    if (selection.case === "featureService") versionReads.note(selection.value, service.version);
     const data = {
       applied: toBinary(GetRepositoryResponseSchema, applied),
       request: toBinary(GetTrainingSetRequestSchema, request),

@@ -1,7 +1,7 @@
 import type { FeatureRepository } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import { compileRepository } from "@millrace/feature-definition";
 import type { Unary } from "@millrace/grpc";
+import { type AppliedDefinitions, loadDefinitions } from "../applied-definitions.ts";
 import type { FeatureServing } from "../feature-serving.ts";
 import { planChanges } from "../plan-changes.ts";
 
@@ -14,14 +14,16 @@ export const plan =
   };
 
 /** Compiles a repository and compares it with what the registry holds. @throws DefinitionInvalidError, RowTooLargeError */
-export async function planAgainstRegistry({ registry }: FeatureServing, repository: FeatureRepository | undefined) {
-  if (repository === undefined) throw new TypeError("The contract requires a repository.");
-  const compiled = compileRepository(repository);
-  const applied = await registry.read();
-  const before =
-    applied?.repository === undefined
-      ? undefined
-      : { repository: applied.repository, compiled: compileRepository(applied.repository) };
-  const changes = planChanges(before, { repository, compiled });
-  return { changes, compiled, applied, registryVersion: Number(applied?.registryVersion ?? 0n) };
+export async function planAgainstRegistry({ catalogue }: FeatureServing, declared: FeatureRepository | undefined) {
+  if (declared === undefined) throw new TypeError("The contract requires a repository.");
+  const next = loadDefinitions(declared);
+  await catalogue.refresh();
+  const before = catalogue.current;
+  const changes = planChanges(beforeOf(before), { repository: declared, compiled: next.compiled });
+  return { changes, next, before, registryVersion: before?.registryVersion ?? 0 };
+}
+
+function beforeOf(current: AppliedDefinitions | undefined) {
+  const repository = current?.applied.repository;
+  return current === undefined || repository === undefined ? undefined : { repository, compiled: current.repository };
 }

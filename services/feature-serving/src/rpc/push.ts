@@ -7,7 +7,7 @@ import type { Unary } from "@millrace/grpc";
 import { SourceUnknownError } from "../catalogue.ts";
 import { ColumnInvalidError, readColumn } from "../column-values.ts";
 import type { FeatureServing } from "../feature-serving.ts";
-import { viewIdsOf } from "./await-applied.ts";
+import { answeringViewIds } from "./await-applied.ts";
 
 /** Thrown when one Push brings more rows than the service takes at once. */
 export class TooManyRowsError extends MillraceError {
@@ -68,7 +68,7 @@ export const push =
     }
     const positions = [...ends].map(([partition, offset]) => ({ partition, offset }));
     if (request.waitApplied) {
-      await applied.wait(topic, info.epoch, viewIdsOf(serving, source), positions, call.signal);
+      await applied.wait(topic, info.epoch, answeringViewIds(serving, source), positions, call.signal);
     }
     return { positions, rows: BigInt(rows) };
   };

@@ -8,6 +8,7 @@ import type { PartitionProgress } from "./progress.ts";
 export interface SourceRouting {
   readonly reader: SourceRecordReader;
   readonly routers: readonly ViewRouter[];
+  readonly tellsRefusals: boolean;
 }
 
 export interface RoutingContext {
@@ -37,10 +38,10 @@ export function routeRecords(
   for (const record of records) {
     const offset = Number(record.offset);
     const isNew = offset >= progress.judged;
-    for (const { reader, routers } of sources) {
+    for (const { reader, routers, tellsRefusals } of sources) {
       const read = reader.read(record.value, record.timestampMs * 1000);
       if ("reason" in read) {
-        if (isNew) rejected.push({ record, rejection: read });
+        if (isNew && tellsRefusals) rejected.push({ record, rejection: read });
         continue;
       }
       const event: SourceEvent = { ...read, partition: record.partition, offset, origin };
@@ -55,7 +56,7 @@ export function routeRecords(
         newestEventUs.set(id, Math.max(newestEventUs.get(id) ?? event.eventTimeUs, event.eventTimeUs));
         progress.oldestCreatedUs[id] = Math.min(progress.oldestCreatedUs[id] ?? event.createdAtUs, event.createdAtUs);
       }
-      if (!hasKey && isNew) {
+      if (!hasKey && isNew && tellsRefusals) {
         rejected.push({ record, rejection: { reason: "KEY_NULL", detail: "no view's entity key has a value" } });
       }
     }

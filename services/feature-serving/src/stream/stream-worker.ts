@@ -1,7 +1,10 @@
+import { toJsonString } from "@bufbuild/protobuf";
+import { SourceSchema } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { EventLog } from "@millrace/event-log";
 import { createViewStream, viewPrefix } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
-import type { AppliedDefinitions, Catalogue } from "../catalogue.ts";
+import type { AppliedDefinitions, LiveView } from "../applied-definitions.ts";
+import type { Catalogue } from "../catalogue.ts";
 import { forgetMaterialization } from "../materialize/materialization-store.ts";
 import type { AppliedPartition } from "./applied-partition.ts";
 import { IngestionCounts } from "./ingestion-counts.ts";
@@ -117,10 +120,10 @@ export class StreamWorker {
     return new TopicIngestion({ topic, group, partitions, rewindMs, online, log, progress, counts, onApplied });
   }
 
-  /** Drops the rows of view versions that are no longer applied, once no process can still serve them. */
+  /** Drops the rows of view versions that are neither applied nor kept, once no process can still serve them. */
   async #retire(definitions: AppliedDefinitions): Promise<void> {
     const { online, retireAfterMs = 10_000, onTrouble } = this.#options;
-    const current = [...definitions.repository.views.values()].map(({ name, version }) => `${name}@${version}`);
+    const current = [...definitions.liveViews.keys()];
     const [entry] = await online.getManyVersioned([knownViewsKey]);
     const known: string[] = entry === undefined ? [] : JSON.parse(new TextDecoder().decode(entry.value));
     const retired = known.filter((id) => !current.includes(id));
@@ -136,17 +139,24 @@ export class StreamWorker {
 
   async #drop(ids: readonly string[]): Promise<void> {
     const { online, catalogue } = this.#options;
-    const views = catalogue.current?.repository.views;
+    // The definitions of this moment count: the version may have been applied again.
+    const isLive = async (id: string) => {
+      await catalogue.refresh();
+      return catalogue.current?.liveViews.has(id) ?? true;
+    };
     for (const id of ids) {
+      if (await isLive(id)) continue;
       const [name = "", version = ""] = id.split("@");
-      if (views?.get(name)?.version === version) continue;
       let keys: Uint8Array[] = [];
+      let isGone = true;
       for await (const [key] of online.scan(viewPrefix({ name, version }))) {
-        if (keys.push(key) === 1000) {
-          await deleteAll(online, keys);
-          keys = [];
-        }
+        if (keys.push(key) < 1000) continue;
+        isGone = !(await isLive(id));
+        if (!isGone) break;
+        await deleteAll(online, keys);
+        keys = [];
       }
+      if (!isGone) continue;
       await deleteAll(online, keys);
       await forgetMaterialization(online, id);
       const [entry] = await online.getManyVersioned([knownViewsKey]);
@@ -165,17 +175,32 @@ export class StreamWorker {
   }
 }
 
-function streamsByTopic({ repository }: AppliedDefinitions): Map<string, SourceStreams[]> {
-  const topics = new Map<string, SourceStreams[]>();
-  for (const source of repository.sources.values()) {
-    if (source.stream === undefined) continue;
-    const views = [...repository.views.values()].filter((view) => view.online && view.source.name === source.name);
-    if (views.length === 0) continue;
-    const sources = topics.get(source.stream.topic) ?? [];
-    sources.push({ source, streams: views.map(createViewStream) });
-    topics.set(source.stream.topic, sources);
+/**
+ * The live view versions by topic and source. A source that was declared otherwise when an older version was applied reads
+ * the topic its own way for that version; what it refuses is told only for the source as it is applied.
+ */
+function streamsByTopic({ liveViews, applied }: AppliedDefinitions): Map<string, SourceStreams[]> {
+  const topics = new Map<string, Map<string, LiveView[]>>();
+  for (const live of liveViews.values()) {
+    const topic = live.view.source.stream?.topic;
+    if (topic === undefined || !live.view.online) continue;
+    const sources = topics.get(topic) ?? new Map<string, LiveView[]>();
+    topics.set(topic, sources);
+    const declared = toJsonString(SourceSchema, live.source);
+    sources.set(declared, [...(sources.get(declared) ?? []), live]);
   }
-  return topics;
+  const inForce = new Set(applied.repository?.sources.map((source) => toJsonString(SourceSchema, source)));
+  return new Map(
+    [...topics].map(([topic, sources]) => [
+      topic,
+      [...sources].flatMap(([declared, views]) => {
+        const source = views[0]?.view.source;
+        if (source === undefined) return [];
+        const streams = views.map(({ view }) => createViewStream(view));
+        return [{ source, streams, tellsRefusals: inForce.has(declared) }];
+      }),
+    ]),
+  );
 }
 
 async function deleteAll(online: Kv, keys: readonly Uint8Array[]): Promise<void> {

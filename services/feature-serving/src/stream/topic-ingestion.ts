@@ -16,6 +16,8 @@ import { routeRecords, type SourceRouting } from "./route-records.ts";
 export interface SourceStreams {
   readonly source: CompiledSource;
   readonly streams: readonly ViewStream[];
+  /** Whether its refusals go to the dead letters: not those of a source as an older version declared it. */
+  readonly tellsRefusals: boolean;
 }
 
 export interface TopicIngestionOptions {
@@ -131,7 +133,8 @@ export class TopicIngestion {
   }
 
   #setSources(sources: readonly SourceStreams[]): void {
-    this.#sources = sources.map(({ source, streams }) => ({
+    this.#sources = sources.map(({ source, streams, tellsRefusals }) => ({
+      tellsRefusals,
       reader: new SourceRecordReader(source),
       routers: streams.map((stream) => new ViewRouter(stream)),
     }));
