@@ -1,10 +1,11 @@
 import { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { openEventLog } from "@millrace/event-log";
-import { implement } from "@millrace/grpc";
 import { parseDurationUs } from "@millrace/feature-definition";
+import { implement } from "@millrace/grpc";
 import { openKv } from "@millrace/kv";
 import { runService } from "@millrace/service-host";
 import { Catalogue } from "./catalogue.ts";
+import { feastServices } from "./feast/feast-services.ts";
 import { featureService } from "./feature-service.ts";
 import { ingestionMetrics } from "./ingestion-metrics.ts";
 import { Registry } from "./registry.ts";
@@ -69,23 +70,22 @@ await runService(
     if (config.role === "stream") return [implement(FeatureService, {})];
 
     const nowUs = () => Date.now() * 1000;
-    return [
-      featureService({
-        ...config,
-        stores,
-        online,
-        log,
-        registry,
-        catalogue,
-        progress,
-        applied,
-        versionReads,
-        versionKeeper,
-        packages,
-        streamThread,
-        nowUs,
-      }),
-    ];
+    const serving = {
+      ...config,
+      stores,
+      online,
+      log,
+      registry,
+      catalogue,
+      progress,
+      applied,
+      versionReads,
+      versionKeeper,
+      packages,
+      streamThread,
+      nowUs,
+    };
+    return [featureService(serving), ...feastServices(serving)];
   },
   { grpcPort: 8011, metricsPort: 8012 },
 );

@@ -64,7 +64,8 @@ export function servedField(
   };
 }
 
-const isCount = (view: CompiledView, feature: string): boolean =>
+/** Whether a feature is never null: a COUNT of nothing is 0. */
+export const isCount = (view: CompiledView, feature: string): boolean =>
   view.kind === "aggregate" &&
   view.aggregates.some(({ name, function: fn }) => name === feature && fn === AggregateFunction.COUNT);
 
