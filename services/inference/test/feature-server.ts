@@ -11,6 +11,8 @@ export interface FeatureServer {
   readonly requests: GetFeaturesRequest[];
   /** Types of `airport__delay` and `airport__name` as they are served. */
   types: { delay: ValueType; name: ValueType };
+  /** Versions that are kept beside the one in force, which is v1. */
+  keptVersions: string[];
   /** What GetFeatures does before it answers. */
   before: () => Promise<void>;
   close(): Promise<void>;
@@ -25,10 +27,18 @@ export const startFeatureServer = async (port = 0): Promise<FeatureServer> => {
   const state = {
     requests,
     types: { delay: ValueType.DOUBLE as ValueType, name: ValueType.STRING as ValueType },
+    keptVersions: [] as string[],
     before: async () => {},
   };
+  const refuseUnkept = (version: string): void => {
+    if (["", "v1", ...state.keptVersions].includes(version)) return;
+    throw new MillraceError("NOT_FOUND", Reason.FEATURE_SERVICE_UNKNOWN, `The version ${version} is not kept.`, {
+      violations: [{ field: "feature_service_version", expected: "one of v1", got: version }],
+    });
+  };
   const service = implement(FeatureService, {
-    getFeatureService: async ({ name }) => {
+    getFeatureService: async ({ name, version }) => {
+      refuseUnkept(version);
       if (name !== "flights") {
         throw new MillraceError("NOT_FOUND", Reason.FEATURE_SERVICE_UNKNOWN, `No feature service ${name} is applied.`);
       }
@@ -47,6 +57,7 @@ export const startFeatureServer = async (port = 0): Promise<FeatureServer> => {
     },
     getFeatures: async (request) => {
       requests.push(create(FeatureService.method.getFeatures.input, request));
+      refuseUnkept(request.featureServiceVersion);
       await state.before();
       const column = request.entities.find(({ name }) => name === "airport");
       const held = column?.values?.values;
@@ -79,7 +90,7 @@ export const startFeatureServer = async (port = 0): Promise<FeatureServer> => {
           },
         ],
         asOf: "as-of-1",
-        featureServiceVersion: "v1",
+        featureServiceVersion: request.featureServiceVersion || "v1",
       };
     },
   });

@@ -76,6 +76,11 @@ describe("Predict", () => {
     });
   });
 
+  test("asks for the version of the feature service that the package was trained on", async () => {
+    await predict(["ATL"]);
+    expect(features.requests.at(-1)).toMatchObject({ featureServiceVersion: "v1" });
+  });
+
   test.each([
     [
       "ids that are not one a row",

@@ -77,7 +77,7 @@ export const checkFeatures = async (
   if (features === undefined) {
     throw new NoFeaturesError(reader.manifest.name, "this service has no feature-serving (featureServingAddress).");
   }
-  const status = await features.featureService(binding.featureService, signal);
+  const status = await features.featureService(binding.featureService, binding.featureServiceVersion, signal);
   // Equal hashes mean equal names, types and order; where they differ, the package may still find all that it reads.
   if (status?.schemaHash !== binding.schemaHash || binding.schemaHash === "") {
     // An input may be bound to a column of the request as well.

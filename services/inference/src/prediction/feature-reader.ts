@@ -15,6 +15,7 @@ import {
   circuitBreaker,
   handleWhen,
 } from "cockatiel";
+import { KeptVersions } from "./kept-versions.ts";
 import { FeaturesUnavailableError } from "./predict-errors.ts";
 
 /** Calls that fail one after the other before no more are made, and how long none are then, in ms. */
@@ -30,6 +31,7 @@ const tellingMs = 25;
 export class FeatureReader {
   readonly #client: Client<typeof FeatureService>;
   readonly #breaker: CircuitBreakerPolicy;
+  readonly #keptVersions = new KeptVersions();
   /** Failures of calls that had too little time to say something. */
   readonly #hurried = new WeakSet<Error>();
 
@@ -53,6 +55,28 @@ export class FeatureReader {
   /** Whether calls are made: false while they fail at once. */
   get answers(): boolean {
     return this.#breaker.state !== CircuitState.Open;
+  }
+
+  /**
+   * GetFeatures of a feature service, of the version that is given where feature-serving keeps it, else of the one in force:
+   * one call, and now and then one more to learn that a version is not kept.
+   * @throws as `getFeatures` does.
+   */
+  async getServiceFeatures(
+    service: string,
+    version: string,
+    request: MessageInitShape<typeof GetFeaturesRequestSchema>,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<GetFeaturesResponse> {
+    const startedMs = performance.now();
+    return this.#keptVersions.ask(service, version, (featureServiceVersion) =>
+      this.getFeatures(
+        { ...request, selection: { case: "featureService", value: service }, featureServiceVersion },
+        Math.max(1, timeoutMs - (performance.now() - startedMs)),
+        signal,
+      ),
+    );
   }
 
   /**
@@ -102,10 +126,21 @@ export class FeatureReader {
     }
   }
 
-  /** One feature service and the schema of what it serves. @throws as `getFeatures` does. */
-  async featureService(name: string, signal?: AbortSignal): Promise<FeatureServiceStatus | undefined> {
+  /**
+   * One feature service and the schema of what it serves, of the version that is given where it is kept, else as applied.
+   * @throws as `getFeatures` does.
+   */
+  async featureService(name: string, version: string, signal?: AbortSignal): Promise<FeatureServiceStatus | undefined> {
+    return this.#keptVersions.ask(name, version, (kept) => this.#featureService(name, kept, signal));
+  }
+
+  async #featureService(
+    name: string,
+    version: string,
+    signal: AbortSignal | undefined,
+  ): Promise<FeatureServiceStatus | undefined> {
     try {
-      const { featureService } = await this.#client.getFeatureService({ name }, { timeoutMs: 5000, signal });
+      const { featureService } = await this.#client.getFeatureService({ name, version }, { timeoutMs: 5000, signal });
       return featureService;
     } catch (error) {
       if (isAway(error)) throw new FeaturesUnavailableError("feature-serving does not answer.", openMs, error);

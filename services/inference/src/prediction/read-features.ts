@@ -139,7 +139,7 @@ const ask = async (
   { featureTimeoutMs, nowMs, observer }: FeatureReading,
   features: FeatureReader,
   { policy }: Servable,
-  { featureService }: FeatureBinding,
+  { featureService, featureServiceVersion }: FeatureBinding,
   { entities, request, atUs }: EntityColumns,
   { deadlineMs, signal }: FeatureDeadline,
 ): Promise<GetFeaturesResponse | FeaturesUnavailableError> => {
@@ -147,9 +147,10 @@ const ask = async (
   const askedMs = performance.now();
   const tell = (outcome: FeatureOutcome) => observer.onCall(outcome, (performance.now() - askedMs) / 1000);
   try {
-    const answer = await features.getFeatures(
+    const answer = await features.getServiceFeatures(
+      featureService,
+      featureServiceVersion,
       {
-        selection: { case: "featureService", value: featureService },
         entities: [...entities],
         request: [...request],
         atUs: [...atUs],
