@@ -21,10 +21,24 @@ interface Rule {
   gives(of: ValueType): ValueType;
 }
 
+/** The type of a list of values; undefined for a list itself. */
+const listTypes = new Map<ValueType, ValueType>([
+  [ValueType.BOOL, ValueType.BOOL_LIST],
+  [ValueType.INT64, ValueType.INT64_LIST],
+  [ValueType.DOUBLE, ValueType.DOUBLE_LIST],
+  [ValueType.FLOAT, ValueType.FLOAT_LIST],
+  [ValueType.STRING, ValueType.STRING_LIST],
+  [ValueType.BYTES, ValueType.BYTES_LIST],
+  [ValueType.TIMESTAMP, ValueType.TIMESTAMP_LIST],
+]);
+
+/** The most values that LAST_N keeps: each stands in the row, once for each tile that has any. */
+const mostLastValues = 100;
+
 const always = (type: ValueType) => (): ValueType => type;
 const theSame = (type: ValueType): ValueType => type;
 
-/** What the functions take and give. A function that is not here is not built yet. */
+/** What the functions take and give. */
 const rules = new Map<AggregateFunction, Rule>([
   [AggregateFunction.COUNT, { takes: scalar, gives: always(ValueType.INT64) }],
   [
@@ -38,6 +52,15 @@ const rules = new Map<AggregateFunction, Rule>([
   [AggregateFunction.FIRST, { takes: scalar, gives: theSame }],
   [AggregateFunction.STDDEV, { takes: numeric, gives: always(ValueType.DOUBLE) }],
   [AggregateFunction.VARIANCE, { takes: numeric, gives: always(ValueType.DOUBLE) }],
+  [AggregateFunction.LAST_N, { takes: scalar, gives: (of) => listTypes.get(of) ?? ValueType.VALUE_TYPE_UNSPECIFIED }],
+  [
+    AggregateFunction.DISTINCT_COUNT,
+    {
+      takes: [ValueType.INT64, ValueType.STRING, ValueType.TIMESTAMP, ValueType.BOOL, ValueType.BYTES],
+      gives: always(ValueType.INT64),
+    },
+  ],
+  [AggregateFunction.APPROX_PERCENTILE, { takes: numeric, gives: always(ValueType.DOUBLE) }],
 ]);
 
 const functionNames = new Map<AggregateFunction, string>(
@@ -57,19 +80,18 @@ export const compileAggregate = (
   const rule = rules.get(aggregate.function);
   if (rule === undefined) {
     const known = [...rules.keys()].map(aggregateFunctionName).join(", ");
-    problems.add(
-      `${place}.function`,
-      `one of ${known}`,
-      `${aggregateFunctionName(aggregate.function)}, which is not built yet`,
-    );
+    problems.add(`${place}.function`, `one of ${known}`, aggregateFunctionName(aggregate.function));
     return undefined;
   }
-  for (const [key, value] of [
-    ["n", aggregate.n],
-    ["percentile", aggregate.percentile],
-  ] as const) {
-    if (value === 0) continue;
-    problems.add(`${place}.${key}`, `none for ${aggregateFunctionName(aggregate.function)}`, String(value));
+  const { n, percentile } = aggregate;
+  const isLastN = aggregate.function === AggregateFunction.LAST_N;
+  const isPercentile = aggregate.function === AggregateFunction.APPROX_PERCENTILE;
+  const none = `none for ${aggregateFunctionName(aggregate.function)}`;
+  if (!isLastN && n !== 0) problems.add(`${place}.n`, none, String(n));
+  if (isLastN && (n < 1 || n > mostLastValues)) problems.add(`${place}.n`, `from 1 to ${mostLastValues}`, String(n));
+  if (!isPercentile && percentile !== 0) problems.add(`${place}.percentile`, none, String(percentile));
+  if (isPercentile && !(percentile > 0 && percentile <= 1)) {
+    problems.add(`${place}.percentile`, "a share above 0, up to 1", String(percentile));
   }
   const windowUs = durationOf(aggregate.window, "", `${place}.window`, problems);
   const hopUs = aggregate.hop === "" ? defaultHopUs(windowUs) : durationOf(aggregate.hop, "", `${place}.hop`, problems);
@@ -89,6 +111,8 @@ export const compileAggregate = (
     windowUs,
     hopUs,
     type: of === undefined ? ValueType.INT64 : rule.gives(of.type),
+    ...(isLastN ? { n } : {}),
+    ...(isPercentile ? { percentile } : {}),
   };
 };
 

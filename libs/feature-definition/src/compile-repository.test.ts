@@ -134,10 +134,22 @@ describe("a repository with mistakes is refused with file, path and reason:", ()
       "featureViews[0].aggregates[0].of",
     ],
     [
-      "a function that is not built",
+      "the last values without their number",
       "function: MEAN, of: delay",
       "function: LAST_N, of: delay",
-      "featureViews[0].aggregates[0].function",
+      "featureViews[0].aggregates[0].n",
+    ],
+    [
+      "a percentile beyond 1",
+      "function: MEAN, of: delay",
+      "function: APPROX_PERCENTILE, of: delay, percentile: 95",
+      "featureViews[0].aggregates[0].percentile",
+    ],
+    [
+      "different values of a number with fractions",
+      "function: MEAN, of: delay",
+      "function: DISTINCT_COUNT, of: delay",
+      "featureViews[0].aggregates[0].of",
     ],
     ["a time that is no timestamp", "eventTime: arrived_at", "eventTime: delay", "sources[0].eventTime"],
     [

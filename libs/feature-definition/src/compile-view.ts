@@ -78,13 +78,15 @@ const compileView = (
     });
     const version = shortDigest({
       ...meaning,
-      aggregates: aggregates.map(({ name, function: of, of: value, windowUs, hopUs, type }) => [
+      aggregates: aggregates.map(({ name, function: of, of: value, windowUs, hopUs, type, n, percentile }) => [
         name,
         of,
         value === undefined ? "" : expressionMeaning(value),
         windowUs,
         hopUs,
         type,
+        ...(n === undefined ? [] : [n]),
+        ...(percentile === undefined ? [] : [percentile]),
       ]),
     });
     return { kind: "aggregate", ...base, aggregates, version };

@@ -61,6 +61,10 @@ export interface CompiledAggregate {
   readonly windowUs: bigint;
   readonly hopUs: bigint;
   readonly type: ValueType;
+  /** For LAST_N: how many. */
+  readonly n?: number;
+  /** For APPROX_PERCENTILE: above 0, up to 1. */
+  readonly percentile?: number;
 }
 
 export interface CompiledFeature {

@@ -38,7 +38,7 @@ export interface Definitions {
 /**
  * What differs between the applied definitions and new ones: created, changed and deleted objects; for views whether
  * their values change their meaning, and how large their rows get.
- * @throws RowTooLargeError, AggregateNotStreamedError
+ * @throws RowTooLargeError
  */
 export function planChanges(before: Definitions | undefined, after: Definitions): Change[] {
   const old = before?.repository;

@@ -2,6 +2,7 @@ import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { CompiledAggregate } from "../compiled.ts";
 import { quoteText } from "../expression/duckdb-literal.ts";
+import { distinctCodeSql, distinctEstimateSql, percentileCodeSql, percentileValueSql } from "./sketch-sql.ts";
 
 /** How one aggregate is computed: by functions of DuckDB, over a frame or over a group, and an expression of them. */
 export interface AggregateSql {
@@ -11,8 +12,22 @@ export interface AggregateSql {
   finish(...results: string[]): string;
 }
 
+/** What an aggregate reads of each event, as an expression over the source's columns; undefined for COUNT of rows. */
+export const eventValueSql = ({ function: aggregate, of }: CompiledAggregate): string | undefined => {
+  if (of === undefined) return undefined;
+  if (aggregate === AggregateFunction.DISTINCT_COUNT) return distinctCodeSql(of.toSql(), of.type);
+  if (aggregate === AggregateFunction.APPROX_PERCENTILE) return percentileCodeSql(of.toSql());
+  return of.toSql();
+};
+
+/** Whether an aggregate needs the order of the events. */
+export const isOrdered = ({ function: aggregate }: CompiledAggregate): boolean =>
+  aggregate === AggregateFunction.LAST ||
+  aggregate === AggregateFunction.FIRST ||
+  aggregate === AggregateFunction.LAST_N;
+
 /**
- * @param value the column that holds `of` for each event; for COUNT of rows one that is never null.
+ * @param value the column that holds `eventValueSql` for each event; for COUNT of rows one that is never null.
  * @param rank a number that orders events by event time, creation time and source order.
  */
 export const aggregateSql = (aggregate: CompiledAggregate, value: string, rank: string, view: string): AggregateSql => {
@@ -54,6 +69,20 @@ export const aggregateSql = (aggregate: CompiledAggregate, value: string, rank: 
           `CASE WHEN ${odd} > 0 AND ${count} > 1 THEN CAST('NaN' AS DOUBLE) ELSE ${result} END`,
       };
     }
+    case AggregateFunction.LAST_N: {
+      const ranked = `CASE WHEN ${value} IS NULL THEN NULL ELSE ${rank} END`;
+      return {
+        calls: [`arg_max(${value}, ${ranked}, ${aggregate.n ?? 1})%`],
+        finish: (result = "") => `CASE WHEN len(${result}) > 0 THEN ${result} END`,
+      };
+    }
+    case AggregateFunction.DISTINCT_COUNT:
+      return { calls: [`list(DISTINCT ${value})%`], finish: (result = "") => distinctEstimateSql(result) };
+    case AggregateFunction.APPROX_PERCENTILE:
+      return {
+        calls: [`quantile_disc(${value}, CAST(${aggregate.percentile ?? 1} AS DOUBLE))%`],
+        finish: (result = "") => percentileValueSql(result),
+      };
     default:
       throw new TypeError(`Aggregate function ${aggregate.function} has no SQL.`);
   }

@@ -1,8 +1,7 @@
-import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { AggregateView, CompiledAggregate } from "../compiled.ts";
 import { quoteIdentifier } from "../expression/duckdb-literal.ts";
-import { aggregateSql } from "./aggregate-sql.ts";
+import { aggregateSql, eventValueSql, isOrdered } from "./aggregate-sql.ts";
 import { asksTable, type CommonTable, eventsTable, floorSql, keyNames, tableOf, type ViewTables } from "./view-sql.ts";
 
 /**
@@ -20,9 +19,7 @@ import { asksTable, type CommonTable, eventsTable, floorSql, keyNames, tableOf, 
  */
 export const aggregateViewSql = (view: AggregateView, asOf: AsOf): ViewTables => {
   const values = distinctValues(view.aggregates);
-  const ranked = view.aggregates.some(
-    ({ function: of }) => of === AggregateFunction.LAST || of === AggregateFunction.FIRST,
-  );
+  const ranked = view.aggregates.some(isOrdered);
   const spanUs = view.aggregates.reduce(
     (most, { windowUs, hopUs }) => (windowUs + hopUs > most ? windowUs + hopUs : most),
     0n,
@@ -143,12 +140,14 @@ const knownSql = (
 
 /** SQL of what the aggregates read, each once. */
 const distinctValues = (aggregates: readonly CompiledAggregate[]): string[] => [
-  ...new Set(aggregates.flatMap(({ of }) => (of === undefined ? [] : [of.toSql()]))),
+  ...new Set(aggregates.flatMap((aggregate) => eventValueSql(aggregate) ?? [])),
 ];
 
 /** COUNT of rows counts creation times, which every event has and no entity row. */
-const valueColumn = ({ of }: CompiledAggregate, values: readonly string[]): string =>
-  of === undefined ? "c" : `x${values.indexOf(of.toSql())}`;
+const valueColumn = (aggregate: CompiledAggregate, values: readonly string[]): string => {
+  const value = eventValueSql(aggregate);
+  return value === undefined ? "c" : `x${values.indexOf(value)}`;
+};
 
 const distinctWindows = (aggregates: readonly CompiledAggregate[]): CompiledAggregate[] =>
   aggregates.filter(

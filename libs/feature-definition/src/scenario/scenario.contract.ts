@@ -47,7 +47,7 @@ export const readScenarios = async (): Promise<Scenario[]> => {
   );
 };
 
-const value = z.union([z.string(), z.number(), z.nan(), z.null()]);
+const value = z.union([z.string(), z.number(), z.nan(), z.null(), z.array(z.int())]);
 const fields = { city: z.string().nullable(), street: z.int().nullable().optional() };
 const shape = z.strictObject({
   because: z.string(),
@@ -56,6 +56,8 @@ const shape = z.strictObject({
     function: z.string().optional(),
     of: z.string().optional(),
     window: z.string().optional(),
+    n: z.int().optional(),
+    percentile: z.number().optional(),
     hop: z.string().optional(),
     latest: z.string().optional(),
     where: z.string().optional(),
@@ -116,10 +118,15 @@ const scenarioFrom = (name: string, yaml: unknown): Scenario => {
       keys: written.view.keys.map((key) => (key === "city" ? ask.city : BigInt(ask.street ?? 0))),
       timeUs: timeOf(ask.at),
       asOf: AsOf[ask.asOf],
-      expect: type === ValueType.INT64 && ask.expect !== null ? BigInt(ask.expect) : ask.expect,
+      expect: expectedOf(ask.expect, type),
       status: ask.status,
     })),
   };
+};
+
+const expectedOf = (expect: z.output<typeof value>, type: ValueType): Scalar => {
+  if (Array.isArray(expect)) return expect.map(BigInt);
+  return type === ValueType.INT64 && expect !== null ? BigInt(expect) : expect;
 };
 
 const repositoryOf = (view: Written["view"]): CompiledRepository => {
@@ -133,6 +140,8 @@ const repositoryOf = (view: Written["view"]): CompiledRepository => {
               function: aggregate.function ?? "COUNT",
               window: aggregate.window ?? "1h",
               ...(aggregate.hop === undefined ? {} : { hop: aggregate.hop }),
+              ...(aggregate.n === undefined ? {} : { n: aggregate.n }),
+              ...(aggregate.percentile === undefined ? {} : { percentile: aggregate.percentile }),
               ...(of === undefined || of === "trips" ? {} : { of }),
             },
           ],

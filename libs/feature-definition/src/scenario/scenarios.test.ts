@@ -84,7 +84,10 @@ async function trainingValues(
     if (part.kind === "arrow") parts.push(part.bytes);
   }
   const column = tableFromIPC(Buffer.concat(parts)).getChild("view__feature");
-  return asks.map((_, index) => (column?.get(index) as Scalar | undefined) ?? null);
+  return asks.map((_, index) => {
+    const value: Scalar | Vector | undefined = column?.get(index);
+    return value instanceof Vector ? [...value] : (value ?? null);
+  });
 }
 
 async function writeTrips(path: string, events: readonly (readonly Scalar[])[]): Promise<void> {

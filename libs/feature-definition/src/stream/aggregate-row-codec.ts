@@ -81,6 +81,6 @@ function readPartials(plan: TilePlan, reader: ByteReader): (Partial | undefined)
   const bitmap = reader.raw(Math.ceil(plan.slots.length / 8));
   return plan.slots.map((slot, index) => {
     const present = ((bitmap[index >> 3] ?? 0) >> (index & 7)) & 1;
-    return present === 1 ? readPartial(reader, slot.kind, slot.inputType) : undefined;
+    return present === 1 ? readPartial(reader, slot) : undefined;
   });
 }

@@ -164,7 +164,7 @@ function take(plan: TilePlan, into: (Partial | undefined)[], values: readonly Sc
     if (slot === undefined || value === null || value === undefined) continue;
     let partial = into[index];
     if (partial === undefined) {
-      partial = createPartial(slot.kind, slot.inputType);
+      partial = createPartial(slot);
       into[index] = partial;
     }
     partial.add(value, order);

@@ -5,7 +5,7 @@ import { AggregateOverflowError } from "./aggregate-overflow-error.ts";
 import { type AggregateRow, emptyAggregateRow, foldAggregates, type SlotValues } from "./aggregate-row.ts";
 import { decodeAggregateRow, encodeAggregateRow } from "./aggregate-row-codec.ts";
 import { valueOrNull } from "./event-filter.ts";
-import { createPartial, type Partial } from "./partial.ts";
+import { createPartial, type Partial, type PartialSpec } from "./partial.ts";
 import type { SourceEvent } from "./source-event.ts";
 import { floorTo, type PlannedAggregate, planTiles, type TilePlan } from "./tile-plan.ts";
 import { TimeInThePastError } from "./time-in-the-past-error.ts";
@@ -56,7 +56,7 @@ export class AggregateStream implements ViewStream {
 
   /** Typical: an event in a third of the tiles. Worst: one in each, and as many instants as are kept apart. */
   size(): RowSize {
-    const partialBytes = this.#plan.slots.reduce((sum, { kind }) => sum + (kind === "count" ? 2 : 14), 0);
+    const partialBytes = this.#plan.slots.reduce((sum, slot) => sum + typicalPartialBytes(slot), 0);
     const tileBytes = 3 + Math.ceil(this.#plan.slots.length / 8) + partialBytes;
     let tiles = 0;
     let olderUs = 0;
@@ -82,7 +82,7 @@ export class AggregateStream implements ViewStream {
     let total: Partial | undefined;
     const add = (partial: Partial | undefined) => {
       if (partial === undefined) return;
-      total ??= createPartial(slot.kind, slot.inputType);
+      total ??= createPartial(slot);
       total.merge(partial);
     };
     for (const tile of row.tiles) if (tile.startUs >= fromUs) add(tile.partials[planned.slot]);
@@ -91,10 +91,25 @@ export class AggregateStream implements ViewStream {
     }
     const { aggregate } = planned;
     if (total === undefined) return aggregate.function === AggregateFunction.COUNT ? 0n : null;
-    const value = total.result(aggregate.function);
+    const value = total.result(aggregate.function, aggregate.percentile ?? 0);
     if (typeof value === "bigint" && (value > int64Max || value < int64Min)) {
       throw new AggregateOverflowError(this.view.name, aggregate.name);
     }
     return aggregate.type === ValueType.FLOAT && typeof value === "number" ? Math.fround(value) : value;
+  }
+}
+
+/** A sketch is as large as what it saw was different: here a dozen values in a tile. */
+function typicalPartialBytes({ kind, n }: PartialSpec): number {
+  switch (kind) {
+    case "count":
+      return 2;
+    case "lastValues":
+      return 1 + 14 * n;
+    case "distinct":
+    case "percentile":
+      return 1 + 12 * 4;
+    default:
+      return 14;
   }
 }

@@ -3,7 +3,6 @@ import { AggregateStream } from "./aggregate-stream.ts";
 import { LatestRowStream } from "./latest-row-stream.ts";
 import type { ViewStream } from "./view-stream.ts";
 
-/** @throws AggregateNotStreamedError for functions that are not kept online. */
 export function createViewStream(view: CompiledView): ViewStream {
   return view.kind === "aggregate" ? new AggregateStream(view) : new LatestRowStream(view);
 }

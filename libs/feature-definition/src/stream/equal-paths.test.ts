@@ -36,6 +36,11 @@ const seed = Number(process.env.MILLRACE_SEED ?? Math.floor(Math.random() * 2 **
 const folder = mkdtempSync(join(tmpdir(), "equal-paths-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
+const sketches = [
+  { function: "LAST_N", n: 3 },
+  { function: "APPROX_PERCENTILE", percentile: 0.5 },
+  { function: "APPROX_PERCENTILE", percentile: 0.95 },
+];
 const functions = ["COUNT", "SUM", "MEAN", "MIN", "MAX", "LAST", "FIRST", "STDDEV", "VARIANCE"];
 const windows = ["30m", "1h", "13h", "3d", "14d"];
 
@@ -57,6 +62,12 @@ function repository(): CompiledRepository {
         window,
       })),
     ),
+    ...["amount", "items"].flatMap((of, i) =>
+      sketches.map((sketch, s) => ({ name: `sketch_${i}_${s}_${w}`, of, window, ...sketch })),
+    ),
+    { name: `last_labels_${w}`, function: "LAST_N", n: 2, of: "label", window },
+    { name: `labels_${w}`, function: "DISTINCT_COUNT", of: "label", window },
+    { name: `distinct_items_${w}`, function: "DISTINCT_COUNT", of: "items", window },
   ]);
   return compileRepository(
     fromJson(FeatureRepositorySchema, {
@@ -250,7 +261,10 @@ const scaleOf = (feature: string, isLarge: boolean): number => {
   return /^variance_/.test(feature) ? scale * scale : 0;
 };
 
-const scalarOf = (value: unknown): Scalar => (value === undefined ? null : (value as Scalar));
+const scalarOf = (value: unknown): Scalar => {
+  if (value instanceof Vector) return Array.from(value as Iterable<Scalar>, scalarOf);
+  return value === undefined ? null : (value as Scalar);
+};
 
 describe(`a feature has one value (seed ${seed})`, { timeout: 120_000 }, () => {
   const compiled = repository();

@@ -6,7 +6,7 @@ export { encodeEntityKey, rowKeyOf, viewPrefix } from "./entity-key.ts";
 export { countsIn } from "./event-filter.ts";
 export { compareOrder, type EventOrder, type SourceEvent } from "./source-event.ts";
 export { type ReadRecord, type Rejection, SourceRecordReader } from "./source-record.ts";
-export { AggregateNotStreamedError, floorTo, tailOf } from "./tile-plan.ts";
+export { floorTo, tailOf } from "./tile-plan.ts";
 export { TimeInThePastError } from "./time-in-the-past-error.ts";
 export type { RowSize, ServedRow, ServeOptions, ViewStream } from "./view-stream.ts";
 export { writeSourceRecord } from "./write-source-record.ts";

@@ -4,10 +4,13 @@ import type { Scalar } from "../compiled.ts";
 import { type ByteReader, RowCorruptError } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import { CountPartial } from "./count-partial.ts";
+import { DistinctPartial } from "./distinct-partial.ts";
 import { EndPartial } from "./end-partial.ts";
 import { ExtremePartial } from "./extreme-partial.ts";
 import { IntegerSumPartial } from "./integer-sum-partial.ts";
+import { LastValuesPartial } from "./last-values-partial.ts";
 import { MomentsPartial } from "./moments-partial.ts";
+import { PercentilePartial } from "./percentile-partial.ts";
 import type { EventOrder } from "./source-event.ts";
 import { SumPartial } from "./sum-partial.ts";
 
@@ -20,16 +23,38 @@ export interface Partial {
   add(value: Exclude<Scalar, null>, order: EventOrder): void;
   /** Takes all of another partial of the same kind, which is left as it was. */
   merge(other: Partial): void;
-  /** The value of a function over all that was taken, at least one value. */
-  result(aggregate: AggregateFunction): Scalar;
+  /**
+   * The value of a function over all that was taken, at least one value.
+   * @param percentile of APPROX_PERCENTILE, above 0 up to 1.
+   */
+  result(aggregate: AggregateFunction, percentile: number): Scalar;
   write(writer: ByteWriter): void;
 }
 
 /** The kinds of partials, each of which serves one or more functions. */
-export type PartialKind = "count" | "sum" | "integerSum" | "moments" | "minimum" | "maximum" | "last" | "first";
+export type PartialKind =
+  | "count"
+  | "sum"
+  | "integerSum"
+  | "moments"
+  | "minimum"
+  | "maximum"
+  | "last"
+  | "first"
+  | "lastValues"
+  | "distinct"
+  | "percentile";
 
-/** Which partial a function over values of a type needs; undefined where the online path does not have it. */
-export function partialKind(aggregate: AggregateFunction, inputType: ValueType): PartialKind | undefined {
+/** What a partial is made for. */
+export interface PartialSpec {
+  readonly kind: PartialKind;
+  readonly inputType: ValueType;
+  /** How many values are kept, where several are; else 0. */
+  readonly n: number;
+}
+
+/** Which partial a function over values of a type needs. */
+export function partialKind(aggregate: AggregateFunction, inputType: ValueType): PartialKind {
   switch (aggregate) {
     case AggregateFunction.COUNT:
       return "count";
@@ -47,13 +72,19 @@ export function partialKind(aggregate: AggregateFunction, inputType: ValueType):
     case AggregateFunction.STDDEV:
     case AggregateFunction.VARIANCE:
       return "moments";
+    case AggregateFunction.LAST_N:
+      return "lastValues";
+    case AggregateFunction.DISTINCT_COUNT:
+      return "distinct";
+    case AggregateFunction.APPROX_PERCENTILE:
+      return "percentile";
     default:
-      return undefined;
+      throw new TypeError(`function ${aggregate} has no partial`);
   }
 }
 
 /** An empty partial. */
-export function createPartial(kind: PartialKind, inputType: ValueType): Partial {
+export function createPartial({ kind, inputType, n }: PartialSpec): Partial {
   switch (kind) {
     case "count":
       return new CountPartial();
@@ -71,11 +102,17 @@ export function createPartial(kind: PartialKind, inputType: ValueType): Partial 
       return new EndPartial(1, inputType);
     case "first":
       return new EndPartial(-1, inputType);
+    case "lastValues":
+      return new LastValuesPartial(n, inputType);
+    case "distinct":
+      return new DistinctPartial();
+    case "percentile":
+      return new PercentilePartial();
   }
 }
 
-/** Reads what Partial.write wrote for the same kind and type. */
-export function readPartial(reader: ByteReader, kind: PartialKind, inputType: ValueType): Partial {
+/** Reads what Partial.write wrote for the same spec. */
+export function readPartial(reader: ByteReader, { kind, inputType, n }: PartialSpec): Partial {
   switch (kind) {
     case "count":
       return CountPartial.read(reader);
@@ -93,6 +130,12 @@ export function readPartial(reader: ByteReader, kind: PartialKind, inputType: Va
       return EndPartial.read(reader, 1, inputType);
     case "first":
       return EndPartial.read(reader, -1, inputType);
+    case "lastValues":
+      return LastValuesPartial.read(reader, n, inputType);
+    case "distinct":
+      return DistinctPartial.read(reader);
+    case "percentile":
+      return PercentilePartial.read(reader);
     default:
       throw new RowCorruptError(`unknown kind of partial ${String(kind satisfies never)}`);
   }

@@ -1,13 +1,9 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
-import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
-import { MillraceError, Reason } from "@millrace/errors";
 import type { AggregateView, CompiledAggregate, CompiledExpression } from "../compiled.ts";
-import { type PartialKind, partialKind } from "./partial.ts";
+import { type PartialSpec, partialKind } from "./partial.ts";
 
 /** One kind of partial over one expression, shared by all aggregates that can be read from it. */
-export interface TileSlot {
-  readonly kind: PartialKind;
-  readonly inputType: ValueType;
+export interface TileSlot extends PartialSpec {
   /** Undefined: every event counts, whatever its values. */
   readonly of: CompiledExpression | undefined;
   readonly windows: readonly Window[];
@@ -38,37 +34,19 @@ export interface TilePlan {
   readonly levels: readonly TileLevel[];
 }
 
-/** Thrown when an aggregate function is not kept online yet. */
-export class AggregateNotStreamedError extends MillraceError {
-  constructor(view: string, aggregate: CompiledAggregate) {
-    const name = AggregateFunctionName[aggregate.function] ?? `function ${aggregate.function}`;
-    super(
-      "UNIMPLEMENTED",
-      Reason.UNIMPLEMENTED,
-      `${view}.${aggregate.name} uses ${name}, which is not kept online yet. Use one of COUNT, SUM, MEAN, MIN, MAX, LAST, FIRST, STDDEV and VARIANCE, or set online: false.`,
-      { resource: { kind: "feature", name: `${view}.${aggregate.name}` } },
-    );
-  }
-}
-
-const AggregateFunctionName: Readonly<Record<number, string>> = Object.fromEntries(
-  Object.entries(AggregateFunction).map(([name, number]) => [number, name]),
-);
-
 /**
  * Plans the tiles of a view. The levels are made so that each level's tiles divide the next one's: level i is the
  * greatest common divisor of the i-th hop and all coarser ones. With hops of 5 min, 1 h and 1 d these are the hops.
- * @throws AggregateNotStreamedError
  */
 export function planTiles(view: AggregateView): TilePlan {
   const slots = new Map<string, { slot: Omit<TileSlot, "windows">; windows: Window[]; index: number }>();
   const aggregates = view.aggregates.map((aggregate): PlannedAggregate => {
     const inputType = aggregate.of?.type ?? ValueType.INT64;
     const kind = partialKind(aggregate.function, inputType);
-    if (kind === undefined) throw new AggregateNotStreamedError(view.name, aggregate);
     const window = { windowUs: Number(aggregate.windowUs), hopUs: Number(aggregate.hopUs) };
-    const id = `${kind} ${inputType} ${aggregate.of?.text ?? ""}`;
-    const entry = slots.get(id) ?? { slot: { kind, inputType, of: aggregate.of }, windows: [], index: slots.size };
+    const n = aggregate.n ?? 0;
+    const id = `${kind} ${inputType} ${n} ${aggregate.of?.text ?? ""}`;
+    const entry = slots.get(id) ?? { slot: { kind, inputType, n, of: aggregate.of }, windows: [], index: slots.size };
     slots.set(id, entry);
     entry.windows.push(window);
     return { aggregate, slot: entry.index, ...window };

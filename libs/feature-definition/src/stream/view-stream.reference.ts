@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { AggregateView, CompiledAggregate, CompiledView, LatestRowView, Scalar } from "../compiled.ts";
 import { countsIn } from "./event-filter.ts";
@@ -55,6 +56,12 @@ function aggregateOf(aggregate: CompiledAggregate, events: readonly SourceEvent[
       return values.length < 2 ? null : variance;
     case AggregateFunction.STDDEV:
       return values.length < 2 ? null : Math.sqrt(variance);
+    case AggregateFunction.LAST_N:
+      return values.slice(-(aggregate.n ?? 1)).reverse();
+    case AggregateFunction.DISTINCT_COUNT:
+      return distinct(values);
+    case AggregateFunction.APPROX_PERCENTILE:
+      return percentile(numbers, aggregate.percentile ?? 1);
     default:
       throw new TypeError(`The reference does not know function ${aggregate.function}.`);
   }
@@ -63,4 +70,31 @@ function aggregateOf(aggregate: CompiledAggregate, events: readonly SourceEvent[
 function extreme(values: readonly Exclude<Scalar, null>[], beats: (a: Scalar & {}, b: Scalar & {}) => boolean): Scalar {
   if (values.some((value) => Number.isNaN(value))) return Number.NaN;
   return values.reduce((best, value) => (beats(value, best) ? value : best));
+}
+
+/** HyperLogLog from its definition, with all registers and the bits as text. */
+function distinct(values: readonly Exclude<Scalar, null>[]): bigint {
+  const registers = new Array<number>(4096).fill(0);
+  for (const value of values) {
+    const bytes = value instanceof Uint8Array ? value : Buffer.from(String(value));
+    const digits = createHash("md5").update(bytes).digest("hex").slice(0, 16);
+    const bits = BigInt(`0x${digits}`).toString(2).padStart(64, "0");
+    const register = Number.parseInt(bits.slice(0, 12), 2);
+    const zeros = /^0*/.exec(bits.slice(12))?.[0].length ?? 0;
+    registers[register] = Math.max(registers[register] ?? 0, zeros + 1);
+  }
+  const estimate =
+    ((0.7213 / (1 + 1.079 / 4096)) * 4096 ** 2) / registers.reduce((sum, register) => sum + 2 ** -register, 0);
+  const empty = registers.filter((register) => register === 0).length;
+  return BigInt(Math.round(estimate <= 2.5 * 4096 && empty > 0 ? 4096 * Math.log(4096 / empty) : estimate));
+}
+
+/** The value at the percentile, NaN being the greatest, and from it the value that stands for its bucket of 1 %. */
+function percentile(numbers: readonly number[], share: number): number {
+  const ordered = [...numbers].sort((a, b) => (Number.isNaN(a) ? 1 : Number.isNaN(b) ? -1 : a - b));
+  const value = ordered.find((_, index) => index + 1 >= share * ordered.length) ?? 0;
+  if (value === 0 || !Number.isFinite(value)) return value + 0;
+  const gamma = 1.01 / 0.99;
+  const bucket = Math.ceil(Math.log(Math.abs(value)) / Math.log(gamma));
+  return (Math.sign(value) * 2 * gamma ** bucket) / (gamma + 1);
 }
