@@ -12,7 +12,8 @@ import { MillraceError, Reason } from "@millrace/errors";
 import type { CompiledRepository } from "@millrace/feature-definition";
 import { createViewStream } from "@millrace/feature-definition/stream";
 
-type Change = MessageInitShape<typeof ChangeSchema>;
+/** A change as it is made here: no message yet. */
+export type Change = Exclude<MessageInitShape<typeof ChangeSchema>, { readonly $typeName: string }>;
 
 /** Rows above this are refused unless the view allows more. */
 const defaultMaxBytesPerKey = 4096;
@@ -63,11 +64,13 @@ function planViews(before: Definitions | undefined, after: Definitions): Change[
     const { name } = definition;
     const view = after.compiled.views.get(name);
     if (view === undefined) continue;
+    const known = before?.compiled.views.get(name);
+    const newVersion = known?.version !== view.version;
+    // What neither changed nor means something else was judged when it was applied.
+    if (!newVersion && !changes.some((candidate) => candidate.name === name)) continue;
     const size = view.online ? createViewStream(view).size() : { typicalBytes: 0, worstBytes: 0 };
     const maxBytes = definition.maxBytesPerKey || defaultMaxBytesPerKey;
     if (size.typicalBytes > maxBytes) throw new RowTooLargeError(name, size.typicalBytes, maxBytes);
-    const known = before?.compiled.views.get(name);
-    const newVersion = known?.version !== view.version;
     let change = changes.find((candidate) => candidate.name === name);
     if (change === undefined && newVersion) {
       change = { kind: Change_Kind.UPDATE, object: "feature view", name, detail: "what it reads changed" };

@@ -75,6 +75,15 @@ describe("Materialize", { timeout: 120_000 }, () => {
     return answer.features.map(({ values }) => values?.values.value);
   };
 
+  test("is announced by a plan with the facts to read, as the files' metadata tells, and the time that takes", async () => {
+    const { changes } = await service.client.plan({
+      repository: arrivalsRepository({ parquet: "arrivals.parquet", window: "2h" }),
+    });
+    const change = changes.find(({ name }) => name === "airport_delays");
+    expect(change).toMatchObject({ needsBackfill: true, backfillRows: BigInt(arrivals.length) });
+    expect(change?.backfillSeconds).toBeGreaterThan(0);
+  });
+
   test("loads history up to the cut and leaves the rest to the stream, so that every fact counts once", async () => {
     expect(await materialize("airport_delays")).toMatchObject({ keys: 7n, done: true });
     await push(arrivals.filter(({ receivedAtUs }) => receivedAtUs >= cutUs - 3600n * second));

@@ -94,6 +94,27 @@ describe("versions of views and feature services", { timeout: 120_000 }, () => {
     expect(kept?.lastReadAt).toBeDefined();
   });
 
+  test("a plan says what depends on a change, and what becomes of it", async () => {
+    const { changes } = await service.client.plan({ repository: arrivalsRepository({ window: "6h" }) });
+    const change = changes.find(({ name }) => name === "airport_delays");
+    expect(change).toMatchObject({ newVersion: true, detail: expect.stringContaining("6h") });
+    const dependents = change?.dependents.map(({ object, name, consequence }) => `${object} ${name}: ${consequence}`);
+    expect(dependents).toEqual([
+      expect.stringMatching(/^feature service delay_v1: gets version \w+; \w+ answers until its views have caught up$/),
+      "on-demand view schedule: gets a new version",
+      expect.stringMatching(/^model package team\/flight_delay:v1@sha256:\w+: version \w+ of delay_v1 is kept for it$/),
+    ]);
+  });
+
+  test("a plan says of a deleted service which package still needs it", async () => {
+    const repository = { ...arrivalsRepository({ window: "1h" }), featureServices: [] };
+    const { changes } = await service.client.plan({ repository });
+    const [change] = changes.filter(({ object }) => object === "feature service");
+    expect(change?.dependents).toMatchObject([
+      { object: "model package", consequence: expect.stringMatching(/is kept for it/) },
+    ]);
+  });
+
   test("a version that nothing needs is dropped, and so are the rows that only it read", async () => {
     const { before, after } = await versionOf("3h");
     await until(async () => (await versions()).every(({ version }) => version !== before));

@@ -95,6 +95,12 @@ export class BatchRows {
     return { rows: Number(rows), newestCreatedUs: typeof newest === "bigint" ? Number(newest) : undefined };
   }
 
+  /** How many rows there are; of Parquet without reading any. */
+  async count(): Promise<number> {
+    const read = await this.#connection.runAndReadAll(`SELECT count(*) FROM ${this.#from}`);
+    return Number(read.getRows()[0]?.[0] ?? 0n);
+  }
+
   /**
    * The rows in the order of their ordinals, from one on, in chunks.
    * @param fromUs leaves out rows whose event time is before, @param toUs and those at or after.

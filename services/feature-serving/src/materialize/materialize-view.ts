@@ -13,6 +13,7 @@ import type { Kv } from "@millrace/kv";
 import { foldRows } from "../stream/fold-rows.ts";
 import { allRows, type RowsByKey, ViewRouter } from "../stream/group-by-row.ts";
 import type { ProgressStore } from "../stream/progress.ts";
+import { recordBackfillSpeed } from "./backfill-speed.ts";
 import { BatchRows } from "./batch-rows.ts";
 import { type Materialization, type MaterializationRun, updateMaterialization } from "./materialization-store.ts";
 import { whenCutIsKnown } from "./when-cut-is-known.ts";
@@ -91,6 +92,8 @@ export async function* materializeView(options: MaterializeOptions): AsyncGenera
     const keys = new Set<string>();
     let pending: SourceEvent[] = [];
     let next = run.nextOrdinal;
+    const firstOrdinal = next;
+    const startedMs = performance.now();
     const flush = async (done: boolean): Promise<MaterializationRun> => {
       const rows: RowsByKey = new Map();
       for (const event of pending) router.route(event, rows);
@@ -121,6 +124,7 @@ export async function* materializeView(options: MaterializeOptions): AsyncGenera
       if (pending.length >= batchRows) yield await flush(false);
     }
     run = await flush(true);
+    await recordBackfillSpeed(online, next - firstOrdinal, (performance.now() - startedMs) / 1000);
     yield run;
   } finally {
     data.close();

@@ -14,7 +14,7 @@ export const listFeatureServiceVersions =
     const current = catalogue.current;
     if (current === undefined) return { versions: [] };
     const lastReads = await versionReads.lastReads();
-    const reasons = await versionKeeper.keptBy(current);
+    const reasons = await versionKeeper.keptBy(current, 5_000);
     const { answering } = current.head;
     const known = [
       ...[...current.repository.services.values()].map(({ name, version }) => ({

@@ -10,9 +10,6 @@ export interface PackageBinding {
   readonly features: readonly string[];
 }
 
-/** How long an answer is taken for the present, in ms. */
-const freshMs = 30_000;
-
 /** The packages of a model store that read feature services. Each manifest is read once: a digest never changes. */
 export class PackageBindings {
   readonly #url: string;
@@ -24,8 +21,11 @@ export class PackageBindings {
     this.#url = url;
   }
 
-  /** All tagged packages that read a feature service, as of half a minute ago or later. @throws what the store throws. */
-  list(): Promise<PackageBinding[]> {
+  /**
+   * All tagged packages that read a feature service.
+   * @param freshMs how old an answer may be, in ms. @throws what the store throws.
+   */
+  list(freshMs = 0): Promise<PackageBinding[]> {
     const nowMs = Date.now();
     if (this.#held === undefined || nowMs - this.#held.atMs > freshMs) {
       const bindings = this.#list();

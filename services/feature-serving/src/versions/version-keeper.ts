@@ -72,22 +72,28 @@ export class VersionKeeper {
     await this.#change(async (current) => {
       dropped.clear();
       if (current.head.kept.length === 0) return undefined;
-      const reasons = await this.keptBy(current);
       const leastKeptMs = this.#options.leastKeptMs ?? 10_000;
-      for (const { service, version, replacedAtMs } of current.head.kept) {
-        const id = `${service}@${version}`;
-        const isYoung = this.#nowMs() - replacedAtMs < leastKeptMs;
-        if (!isYoung && (reasons.get(id) ?? []).length === 0) dropped.add(id);
-      }
+      const old = current.head.kept.filter(({ replacedAtMs }) => this.#nowMs() - replacedAtMs >= leastKeptMs);
+      const unneeded = async (packagesFreshMs: number): Promise<string[]> => {
+        const reasons = await this.keptBy(current, packagesFreshMs);
+        const ids = old.map(({ service, version }) => `${service}@${version}`);
+        return ids.filter((id) => (reasons.get(id) ?? []).length === 0);
+      };
+      if (old.length === 0 || (await unneeded(60_000)).length === 0) return undefined;
+      // A package may have come since: what is dropped is dropped by what the store has now.
+      for (const id of await unneeded(0)) dropped.add(id);
       return dropped.size === 0 ? undefined : headWithout(current, dropped);
     });
     for (const id of dropped) await this.#options.reads.forget(id);
   }
 
-  /** What keeps each kept version, for a person, by `service@version`. @throws what the model store throws. */
-  async keptBy(current: AppliedDefinitions): Promise<Map<string, string[]>> {
+  /**
+   * What keeps each kept version, for a person, by `service@version`.
+   * @param packagesFreshMs how old what is known of packages may be, in ms. @throws what the model store throws.
+   */
+  async keptBy(current: AppliedDefinitions, packagesFreshMs: number): Promise<Map<string, string[]>> {
     const { packages, reads, retentionMs } = this.#options;
-    const bindings = (await packages?.list()) ?? [];
+    const bindings = (await packages?.list(packagesFreshMs)) ?? [];
     const lastReads = await reads.lastReads();
     return new Map(
       [...current.kept.values()].map(({ service, version }) => {
