@@ -2,6 +2,7 @@ import { MillraceError } from "@millrace/errors";
 import { RpcError } from "@millrace/grpc";
 import { Command, CommanderError } from "commander";
 import colors from "picocolors";
+import { applyFeaturesCommands } from "./commands/apply-features.ts";
 import { compareCommand } from "./commands/compare.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { featureCommands } from "./commands/features.ts";
@@ -18,6 +19,7 @@ const program = new Command("millrace")
   .configureHelp({ sortSubcommands: false, showGlobalOptions: true });
 
 for (const command of [
+  ...applyFeaturesCommands(),
   ...featureCommands(),
   trainingSetCommand(),
   ...trainingCommands(),

@@ -1,12 +1,11 @@
-import { execFileSync } from "node:child_process";
 import { type Column, FeatureStatus, ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import {
   AsOf,
-  type Change,
-  Change_Kind,
   FeatureService,
+  FeatureViewStatus_State,
   GetFeaturesResponseSchema,
   ListFeatureServicesResponseSchema,
+  ListFeatureServiceVersionsResponseSchema,
   ListFeatureViewsResponseSchema,
 } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { type Command, Option } from "commander";
@@ -19,16 +18,13 @@ const service = "feature-serving";
 const command = (usage: string, description: string): Command => serviceCommand(service, usage, description);
 
 export const featureCommands = (): Command[] => [
-  command("plan <folder>", "says what applying a feature repository would do").action(plan),
-  command("apply <folder>", "puts a feature repository in force")
-    .option("--revision <revision>", "git revision of the definitions; default: the folder's")
-    .action(apply),
   command("materialize <view>", "loads a view's history into the online store")
     .option("--from <time>", "facts from this time on, UTC")
     .option("--to <time>", "facts before this time, UTC")
     .action(materialize),
   command("get-features [features...]", "reads features online: view.feature, view.* or --service")
     .option("--service <name>", "a feature service, instead of single features")
+    .option("--service-version <version>", "an older version of the service that is still kept")
     .option("--entity <name=value>", "an entity key; many values with commas", collect, [])
     .option("--request <name=value>", "a request field", collect, [])
     .option("--at <time>", "the time asked for, UTC; default: now")
@@ -42,62 +38,16 @@ export const featureCommands = (): Command[] => [
   command("feature-services", "lists the applied feature services")
     .option("--json", "print protobuf JSON", false)
     .action(listServices),
+  command("feature-service-versions [service]", "lists the versions that can be asked for, and what keeps them")
+    .option("--json", "print protobuf JSON", false)
+    .action(listVersions),
+  command("release-version <service> <version>", "lets go of an older version of a feature service").action(release),
   command("sql <service>", "prints the SQL that computes a feature service offline")
     .addOption(
       new Option("--as-of <time>", "when a fact counts").choices(["EVENT_TIME", "KNOWN_AT"]).default("EVENT_TIME"),
     )
     .action(sql),
 ];
-
-const printChanges = (changes: readonly Change[]): void => {
-  if (changes.length === 0) console.log("No changes: these definitions are in force.");
-  for (const change of changes) {
-    const notes = [
-      change.detail,
-      change.newVersion ? "new version" : "",
-      change.needsBackfill ? "needs materialize" : "",
-    ];
-    console.log(
-      `${enumName(Change_Kind, change.kind).toLowerCase().padEnd(6)} ${change.object} ${change.name}  ${notes.filter(Boolean).join(", ")}`.trimEnd(),
-    );
-  }
-};
-
-/** Loaded when it is needed: reading features needs no parser of definitions. */
-const load = async (folder: string) => (await import("@millrace/feature-definition")).loadRepository(folder);
-
-const plan = async (folder: string, options: ConnectionOptions): Promise<void> => {
-  const repository = await load(folder);
-  await withClient(FeatureService, options, async (client) =>
-    printChanges((await client.plan({ repository })).changes),
-  );
-};
-
-const gitRevision = (folder: string): string => {
-  try {
-    return execFileSync("git", ["-C", folder, "rev-parse", "HEAD"], {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"],
-    }).trim();
-  } catch {
-    // The folder is in no git repository: the definitions' hash is all the lineage there is.
-    return "";
-  }
-};
-
-const apply = async (folder: string, options: ConnectionOptions & { revision?: string }): Promise<void> => {
-  const repository = await load(folder);
-  await withClient(FeatureService, options, async (client) => {
-    const { registryVersion } = await client.plan({ repository });
-    const answer = await client.apply({
-      repository,
-      revision: options.revision ?? gitRevision(folder),
-      expectedRegistryVersion: registryVersion,
-    });
-    printChanges(answer.changes);
-    console.log(`registry version ${answer.registryVersion}, definitions ${answer.definitionsHash.slice(0, 12)}`);
-  });
-};
 
 const materialize = async (
   view: string,
@@ -121,6 +71,7 @@ const materialize = async (
 
 interface GetFeaturesOptions extends ConnectionOptions {
   readonly service?: string;
+  readonly serviceVersion?: string;
   readonly entity: readonly string[];
   readonly request: readonly string[];
   readonly at?: string;
@@ -137,6 +88,7 @@ const getFeatures = async (features: string[], options: GetFeaturesOptions): Pro
         options.service === undefined
           ? { case: "references", value: { features } }
           : { case: "featureService", value: options.service },
+      featureServiceVersion: options.serviceVersion ?? "",
       entities: columnsOf("--entity", options.entity),
       request: columnsOf("--request", options.request),
       atUs: options.at === undefined ? [] : [microsecondsOf(options.at)],
@@ -193,14 +145,16 @@ const listViews = async (options: ConnectionOptions & { json: boolean }): Promis
     const answer = await client.listFeatureViews({});
     if (options.json) return printMessage(ListFeatureViewsResponseSchema, answer);
     printTable([
-      ["view", "version", "entity", "source", "features", "newest event"],
+      ["view", "version", "state", "entity", "source", "features", "newest event", "behind"],
       ...answer.featureViews.map((view) => [
         view.name,
         view.version,
+        enumName(FeatureViewStatus_State, view.state),
         view.entity,
         view.source,
         view.features.map(({ name, type }) => `${name} ${enumName(ValueType, type)}`).join(", "),
         timeText(view.newestEvent),
+        String(view.lagRecords),
       ]),
     ]);
   });
@@ -220,6 +174,33 @@ const listServices = async (options: ConnectionOptions & { json: boolean }): Pro
         one.features.map(({ name }) => name).join(", "),
       ]),
     ]);
+  });
+};
+
+const listVersions = async (
+  name: string | undefined,
+  options: ConnectionOptions & { json: boolean },
+): Promise<void> => {
+  await withClient(FeatureService, options, async (client) => {
+    const answer = await client.listFeatureServiceVersions({ name: name ?? "" });
+    if (options.json) return printMessage(ListFeatureServiceVersionsResponseSchema, answer);
+    printTable([
+      ["service", "version", "in force", "last asked for", "kept by"],
+      ...answer.versions.map((one) => [
+        one.name,
+        one.version,
+        one.inForce ? "yes" : "",
+        timeText(one.lastReadAt),
+        one.keptBy.join("; "),
+      ]),
+    ]);
+  });
+};
+
+const release = async (name: string, version: string, options: ConnectionOptions): Promise<void> => {
+  await withClient(FeatureService, options, async (client) => {
+    const { droppedViews } = await client.releaseFeatureServiceVersion({ name, version });
+    console.log(`released; rows dropped of ${droppedViews.join(", ") || "no view: others read them"}`);
   });
 };
 
