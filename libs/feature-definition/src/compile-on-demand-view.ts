@@ -41,6 +41,10 @@ export const compileOnDemandViews = (
     refuseRepeatedNames(schema, `${place}: request and inputs`, problems);
     refuseRepeatedNames(view.features, `${place}.features`, problems);
     const features = view.features.flatMap((feature, at) => {
+      if (feature.length !== 0) {
+        const expected = "none, since a computed list may have any length";
+        problems.add(`${place}.features[${at}].length`, expected, String(feature.length));
+      }
       const declared = feature.type === ValueType.VALUE_TYPE_UNSPECIFIED ? undefined : feature.type;
       const expression = problems.expression(`${place}.features[${at}].expression`, () =>
         compileExpression(feature.expression === "" ? feature.name : feature.expression, schema, declared),

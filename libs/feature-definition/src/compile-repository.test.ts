@@ -183,6 +183,37 @@ describe("a repository with mistakes is refused with file, path and reason:", ()
       "createdAt: received_at\n    completeUpTo: {column: received_at, lag: 1d}",
       "sources[0].completeUpTo",
     ],
+    [
+      "a length of something that is no list",
+      "{name: delay, type: DOUBLE}",
+      "{name: delay, type: DOUBLE, length: 3}",
+      "sources[0].fields[1].length",
+    ],
+    [
+      "a length of a feature whose column has none",
+      "{name: delay}, {name: late",
+      "{name: delay, length: 3}, {name: late",
+      "featureViews[1].features[0].length",
+    ],
+    [
+      "a joined view, which is not served yet",
+      "onDemandViews:",
+      "joinedViews: [{name: origin, view: airport_delays, keys: {airport: origin}}]\nonDemandViews:",
+      "joinedViews[0]",
+    ],
+    [
+      "a derived column, which is not computed yet",
+      "createdAt: received_at",
+      "createdAt: received_at\n    derived: [{name: late, expression: delay > 15}]",
+      "sources[0].derived[0]",
+    ],
+    [
+      "deletions, which are not read yet",
+      "createdAt: received_at",
+      "createdAt: received_at\n    deleted: gone",
+      "sources[0].deleted",
+    ],
+    ["an envelope that is not read yet", "format: JSON", "format: JSON, envelope: DEBEZIUM", "sources[0].stream"],
     ["YAML that is none", "entities:", "entities: [", ""],
   ])("%s", async (_, from, to, path) => {
     expect(good).toContain(from);

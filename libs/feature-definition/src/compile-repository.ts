@@ -24,6 +24,9 @@ export const compileRepository = (repository: FeatureRepository): CompiledReposi
   problems.found.push(...violationsOf(repository));
   if (problems.found.length > 0) throw new DefinitionInvalidError(problems.found);
   refuseDuplicates(repository, problems);
+  repository.joinedViews.forEach((view, index) => {
+    problems.add(placeOf(view, `joinedViews[${index}]`), "none, since joined views are not served yet", view.name);
+  });
   const entities = compileEntities(repository.entities, problems);
   const sources = compileSources(repository.sources, problems);
   const views = compileViews(repository.featureViews, entities, sources, problems);

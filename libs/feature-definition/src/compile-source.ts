@@ -10,6 +10,7 @@ import { placeOf } from "./definition-origin.ts";
 import { parseDurationUs } from "./duration.ts";
 import { valueTypeName } from "./expression/expression-type.ts";
 import type { Problems } from "./problems.ts";
+import { elementType } from "./stream/scalar-codec.ts";
 
 const keyTypes: readonly ValueType[] = [
   ValueType.INT64,
@@ -84,6 +85,16 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
 
 /** What the contract has and nothing reads yet is refused: a declaration without an effect would be believed. */
 const refuseUnread = (source: Source, place: string, problems: Problems): void => {
+  if (source.deleted !== "") {
+    problems.add(`${place}.deleted`, "none, since deletions are not read yet", source.deleted);
+  }
+  source.derived.forEach(({ name }, index) => {
+    problems.add(`${place}.derived[${index}]`, "none, since derived columns are not computed yet", name);
+  });
+  const { stream } = source;
+  if (stream !== undefined && (stream.framing !== 0 || stream.envelope !== 0 || stream.descriptorSet.length > 0)) {
+    problems.add(`${place}.stream`, "no framing, envelope or descriptors, which are not read yet", "one of them");
+  }
   if (source.completeUpTo !== undefined) {
     problems.add(`${place}.completeUpTo`, "none, since backfills are not cut by it yet", "a declaration");
   }
@@ -103,8 +114,8 @@ export const compileFields = (fields: readonly Field[], place: string, problems:
     if (names.has(field.name))
       problems.add(`${place}[${index}].name`, "a name of its own", `${field.name}, a second time`);
     names.add(field.name);
-    if (field.length !== 0) {
-      problems.add(`${place}[${index}].length`, "none, since lengths are not checked yet", String(field.length));
+    if (field.length !== 0 && elementType(field.type) === undefined) {
+      problems.add(`${place}[${index}].length`, `none for a ${valueTypeName(field.type)}`, String(field.length));
     }
     if (field.min !== undefined && field.max !== undefined && field.min > field.max) {
       problems.add(`${place}[${index}].min`, `at most max, ${field.max}`, String(field.min));
@@ -112,6 +123,7 @@ export const compileFields = (fields: readonly Field[], place: string, problems:
     return {
       name: field.name,
       type: field.type,
+      ...(field.length === 0 ? {} : { length: field.length }),
       ...(field.min === undefined ? {} : { min: field.min }),
       ...(field.max === undefined ? {} : { max: field.max }),
     };

@@ -116,7 +116,17 @@ const compileRowFeature = (
       ? columnExpression(feature.name, source.fields, declared)
       : compileExpression(feature.expression, source.fields, declared),
   );
-  return expression === undefined ? undefined : { name: feature.name, type: expression.type, expression };
+  if (expression === undefined) return undefined;
+  const column = source.fields.find(({ name }) => name === (feature.expression || feature.name).trim());
+  if (feature.length !== 0 && column?.length !== feature.length) {
+    const expected = "that of the column which the feature is, since others may have any";
+    problems.add(
+      `${place}.length`,
+      column?.length === undefined ? expected : String(column.length),
+      String(feature.length),
+    );
+  }
+  return { name: feature.name, type: expression.type, expression };
 };
 
 const keyColumnsOf = (

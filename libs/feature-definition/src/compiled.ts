@@ -17,6 +17,8 @@ export type Row = readonly Scalar[];
 export interface CompiledField {
   readonly name: string;
   readonly type: ValueType;
+  /** Of a list: how many elements each of its values has; undefined for any number. */
+  readonly length?: number;
   /** Declared range, for data quality. */
   readonly min?: number;
   readonly max?: number;

@@ -31,7 +31,14 @@ export const loadRepository = async (folder: string): Promise<FeatureRepository>
     const file = relative(folder, path);
     const part = await readPart(path, file, problems);
     if (part === undefined) continue;
-    for (const kind of ["entities", "sources", "featureViews", "onDemandViews", "featureServices"] as const) {
+    for (const kind of [
+      "entities",
+      "sources",
+      "featureViews",
+      "onDemandViews",
+      "featureServices",
+      "joinedViews",
+    ] as const) {
       part[kind].forEach((definition, index) => {
         rememberOrigin(definition, { file, path: `${kind}[${index}]` });
       });
@@ -41,6 +48,7 @@ export const loadRepository = async (folder: string): Promise<FeatureRepository>
     merged.featureViews.push(...part.featureViews);
     merged.onDemandViews.push(...part.onDemandViews);
     merged.featureServices.push(...part.featureServices);
+    merged.joinedViews.push(...part.joinedViews);
   }
   if (problems.length > 0) throw new DefinitionInvalidError(problems);
   return merged;

@@ -43,6 +43,11 @@ const elementOf: Readonly<Record<number, ValueType>> = {
  */
 export function readColumn(column: Column, field: CompiledField, path: string): readonly Scalar[] {
   const values = scalarsOf(column.values, field.type, `${path}.values`, field.name);
+  const { length } = field;
+  values.forEach((value, row) => {
+    if (length === undefined || !Array.isArray(value) || value.length === length || column.nulls[row] === 1) return;
+    throw new ColumnInvalidError(`${path}.values[${row}]`, `${length} elements for ${field.name}`, `${value.length}`);
+  });
   if (column.nulls.length === 0) return values;
   if (column.nulls.length !== values.length) {
     throw new ColumnInvalidError(`${path}.nulls`, `one byte a row (${values.length})`, `${column.nulls.length}`);

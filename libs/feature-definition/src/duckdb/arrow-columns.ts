@@ -117,9 +117,16 @@ const anyWidth = (type: ValueType): ColumnBuilder => {
       for (let row = start; row < end; row++) values.push(plain(vector.getItem(row)));
     },
     finish: () => {
-      const [data] = vectorFromArray(values, arrowType(type)).data;
+      // Arrow's builders take instants in milliseconds, which lose the microseconds: they are built as integers.
+      const isInstants = type === ValueType.TIMESTAMP_LIST;
+      const [data] = vectorFromArray(values, arrowType(isInstants ? ValueType.INT64_LIST : type)).data;
       if (data === undefined) throw new TypeError("Arrow built a column without data.");
-      return data as Data;
+      if (!isInstants) return data as Data;
+      const [elements] = data.children;
+      if (elements === undefined) throw new TypeError("Arrow built a list without elements.");
+      return data.clone(arrowType(type), data.offset, data.length, data.nullCount, data.buffers, [
+        elements.clone(timestamp()),
+      ]) as Data;
     },
   };
 };

@@ -64,15 +64,23 @@ export const openDataRelation = async (
     names: [...physical.keys()],
     select: (wanted, raw = []) => {
       refuseMissing(wanted, physical, isParquet, what);
-      const selected = wanted.map(
-        ({ name, type }) =>
-          `CAST(${quoteIdentifier(name)} AS ${duckDbType(expressionType(type))}) AS ${quoteIdentifier(name)}`,
-      );
+      const selected = wanted.map((field) => {
+        const cast = `CAST(${quoteIdentifier(field.name)} AS ${duckDbType(expressionType(field.type))})`;
+        return `${field.length === undefined ? cast : ofLength(cast, field, what)} AS ${quoteIdentifier(field.name)}`;
+      });
       selected.push(...raw.map((name) => `${quoteIdentifier(name)} AS ${quoteIdentifier(`raw ${name}`)}`));
       return `SELECT ${[...selected, `${sequence} AS "__sequence"`].join(", ")} FROM ${from}`;
     },
   };
 };
+
+/** A list that must have so many elements. */
+const ofLength = (value: string, { name, length }: CompiledField, what: string): string =>
+  `CASE WHEN len(${value}) <> ${length} THEN error(${quoteText(lengthMessage(what, name, length))}) ELSE ${value} END`;
+
+/** What the query fails with; `engineError` finds it in the engine's own words. */
+const lengthMessage = (what: string, name: string, length: number | undefined): string =>
+  `${what} has a list ${name} of another length than ${length}`;
 
 const refuseMissing = (
   wanted: readonly CompiledField[],

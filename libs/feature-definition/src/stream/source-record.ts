@@ -56,6 +56,9 @@ export class SourceRecordReader {
           `${field.name}: ${typeName(field)} was expected, got ${shown(Reflect.get(parsed, field.name))}`,
         );
       }
+      if (field.length !== undefined && Array.isArray(scalar) && scalar.length !== field.length) {
+        return malformed(`${field.name}: ${field.length} elements were expected, got ${scalar.length}`);
+      }
       row.push(scalar);
     }
     return this.judge(row, appendedAtUs);
