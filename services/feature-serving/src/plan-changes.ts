@@ -4,6 +4,7 @@ import {
   type FeatureRepository,
   FeatureServiceDefinitionSchema,
   FeatureViewSchema,
+  JoinedViewSchema,
   OnDemandViewSchema,
   SourceSchema,
 } from "@millrace/contracts/millrace/feature/v1/feature_repository";
@@ -48,6 +49,7 @@ export function planChanges(before: Definitions | undefined, after: Definitions)
     ...compare("entity", EntitySchema, old?.entities ?? [], next.entities),
     ...compare("source", SourceSchema, old?.sources ?? [], next.sources),
     ...planViews(before, after),
+    ...compare("joined view", JoinedViewSchema, old?.joinedViews ?? [], next.joinedViews),
     ...compare("on-demand view", OnDemandViewSchema, old?.onDemandViews ?? [], next.onDemandViews),
     ...compare("feature service", FeatureServiceDefinitionSchema, old?.featureServices ?? [], next.featureServices),
   ];
