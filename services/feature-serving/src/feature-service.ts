@@ -16,6 +16,7 @@ import { plan } from "./rpc/plan.ts";
 import { push } from "./rpc/push.ts";
 import { releaseFeatureServiceVersion } from "./rpc/release-feature-service-version.ts";
 import { streamFeatures } from "./rpc/stream-features.ts";
+import { verifyFeatures } from "./rpc/verify-features.ts";
 
 /** The calls of this service, one file each in `rpc/`. Those left out answer UNIMPLEMENTED. */
 export function featureService(serving: FeatureServing): ServiceImplementation {
@@ -35,5 +36,6 @@ export function featureService(serving: FeatureServing): ServiceImplementation {
     getFeatureService: getFeatureService(serving),
     listFeatureServiceVersions: listFeatureServiceVersions(serving),
     releaseFeatureServiceVersion: releaseFeatureServiceVersion(serving),
+    verifyFeatures: verifyFeatures(serving),
   });
 }

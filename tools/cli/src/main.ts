@@ -11,6 +11,7 @@ import { monitoringCommands } from "./commands/monitoring.ts";
 import { packageCommands } from "./commands/packages.ts";
 import { trainingCommands } from "./commands/training.ts";
 import { trainingSetCommand } from "./commands/training-set.ts";
+import { verifyCommand } from "./commands/verify.ts";
 import { UsageError } from "./usage-error.ts";
 
 const program = new Command("millrace")
@@ -21,6 +22,7 @@ const program = new Command("millrace")
 for (const command of [
   ...applyFeaturesCommands(),
   ...featureCommands(),
+  verifyCommand(),
   trainingSetCommand(),
   ...trainingCommands(),
   ...inferenceCommands(),

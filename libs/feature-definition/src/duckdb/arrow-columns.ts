@@ -114,7 +114,7 @@ const anyWidth = (type: ValueType): ColumnBuilder => {
   const values: unknown[] = [];
   return {
     append: (vector, start, end) => {
-      for (let row = start; row < end; row++) values.push(plain(vector.getItem(row)));
+      for (let row = start; row < end; row++) values.push(plainValue(vector.getItem(row)));
     },
     finish: () => {
       // Arrow's builders take instants in milliseconds, which lose the microseconds: they are built as integers.
@@ -131,12 +131,12 @@ const anyWidth = (type: ValueType): ColumnBuilder => {
   };
 };
 
-/** DuckDB's wrappers of blobs, instants and lists, taken off. */
-const plain = (value: unknown): unknown => {
+/** A value of DuckDB's without its wrappers of blobs, instants (microseconds) and lists. */
+export const plainValue = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null) return value;
   if ("bytes" in value) return value.bytes;
   if ("micros" in value) return value.micros;
-  if ("items" in value && Array.isArray(value.items)) return value.items.map(plain);
+  if ("items" in value && Array.isArray(value.items)) return value.items.map(plainValue);
   return value;
 };
 

@@ -1,4 +1,5 @@
 export { ColumnInvalidError } from "./column-invalid-error.ts";
+export { type DrawOptions, drawEntities } from "./draw-entities.ts";
 export { EngineFailedError } from "./engine-failed-error.ts";
 export { SourceDataInvalidError } from "./source-data-invalid-error.ts";
 export { type TrainingSetOptions, type TrainingSetPart, trainingSet } from "./training-set.ts";
