@@ -2,6 +2,7 @@ import type { EventLog } from "@millrace/event-log";
 import type { Kv } from "@millrace/kv";
 import type { Catalogue } from "./catalogue.ts";
 import type { Registry } from "./registry.ts";
+import type { RowCache } from "./row-cache.ts";
 import type { AppliedWatch } from "./stream/applied-watch.ts";
 import type { ProgressStore } from "./stream/progress.ts";
 import type { StreamThread } from "./stream/stream-thread.ts";
@@ -33,6 +34,8 @@ export interface FeatureServing {
   };
   readonly dataRoot: string;
   readonly topicPartitions: number;
+  /** Rows that callers let be stale. */
+  readonly rowCache: RowCache;
   readonly maxValues: number;
   readonly maxPushRows: number;
   /** The present, in microseconds since 1970. */

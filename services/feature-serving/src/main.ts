@@ -9,6 +9,7 @@ import { feastServices } from "./feast/feast-services.ts";
 import { featureService } from "./feature-service.ts";
 import { ingestionMetrics } from "./ingestion-metrics.ts";
 import { Registry } from "./registry.ts";
+import { RowCache } from "./row-cache.ts";
 import { settings } from "./settings.ts";
 import { AppliedWatch } from "./stream/applied-watch.ts";
 import { ProgressStore } from "./stream/progress.ts";
@@ -82,6 +83,11 @@ await runService(
       versionReads,
       versionKeeper,
       packages,
+      rowCache: new RowCache(online, {
+        maxBytes: config.rowCacheBytes,
+        maxStalenessMs: config.maxStalenessMs,
+        registry: host.metrics,
+      }),
       streamThread,
       nowUs,
     };

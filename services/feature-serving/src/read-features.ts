@@ -4,9 +4,9 @@ import type { FeatureColumnSchema } from "@millrace/contracts/millrace/feature/v
 import { MillraceError, Reason } from "@millrace/errors";
 import type { CompiledField, Scalar } from "@millrace/feature-definition";
 import { encodeEntityKey, type ServedRow } from "@millrace/feature-definition/stream";
-import type { Kv } from "@millrace/kv";
 import { ColumnInvalidError, packColumn, readColumn } from "./column-values.ts";
 import type { FeaturePlan, PlannedOnDemandView, ValuePlace } from "./feature-plan.ts";
+import type { RowReader } from "./row-cache.ts";
 
 /** Thrown when a request asks for more values than one answer may hold. */
 export class TooManyValuesError extends MillraceError {
@@ -39,7 +39,7 @@ const sliceRows = 2000;
 export async function readFeatures(
   plan: FeaturePlan,
   request: FeatureRequest,
-  online: Kv,
+  online: RowReader,
   nowUs: number,
   maxValues: number,
   signal?: AbortSignal,

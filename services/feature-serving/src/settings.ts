@@ -48,5 +48,17 @@ export const settings = {
     z.coerce.number().int().min(1).default(500_000),
     "The most values that one GetFeatures answers: rows times features.",
   ),
+  rowCacheBytes: setting(
+    z.coerce
+      .number()
+      .int()
+      .min(0)
+      .default(64 * 1024 * 1024),
+    "Memory for rows that callers let be stale (max_staleness_ms), in bytes; 0 keeps none.",
+  ),
+  maxStalenessMs: setting(
+    z.coerce.number().int().min(0).default(60_000),
+    "How stale a row may be at most, in ms, whatever a caller allows.",
+  ),
   maxPushRows: setting(z.coerce.number().int().min(1).default(20_000), "The most rows that one Push takes."),
 };

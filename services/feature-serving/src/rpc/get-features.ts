@@ -1,11 +1,14 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type {
-  FeatureService,
-  GetFeaturesRequest,
-  GetFeaturesResponseSchema,
+import {
+  type FeatureService,
+  type GetFeaturesRequest,
+  GetFeaturesRequest_PartialAnswer,
+  type GetFeaturesResponseSchema,
 } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { Unary } from "@millrace/grpc";
+import type { FeaturePlan } from "../feature-plan.ts";
 import type { FeatureServing } from "../feature-serving.ts";
+import { emptyStore, isStoreAway, readSignal, withoutStore } from "../partial-answer.ts";
 import { readFeatures } from "../read-features.ts";
 import { VersionWithoutServiceError } from "../select-service.ts";
 
@@ -13,16 +16,20 @@ import { VersionWithoutServiceError } from "../select-service.ts";
 export const getFeatures =
   (serving: FeatureServing): Unary<typeof FeatureService.method.getFeatures> =>
   (request, call) =>
-    featuresAnswer(serving, request, call.signal);
+    featuresAnswer(serving, request, call.signal, call.deadlineMs);
 
-/** The answer to one request, alone or on a stream. */
+/**
+ * The answer to one request, alone or on a stream.
+ * @param deadlineMs when the caller stops waiting, in epoch ms: a partial answer comes before.
+ */
 export async function featuresAnswer(
-  { catalogue, online, nowUs, maxValues, versionReads }: FeatureServing,
+  serving: FeatureServing,
   request: GetFeaturesRequest,
   signal: AbortSignal,
+  deadlineMs?: number,
 ): Promise<MessageInitShape<typeof GetFeaturesResponseSchema>> {
-  const { selection } = request;
-  const { featureServiceVersion } = request;
+  const { catalogue, nowUs, versionReads } = serving;
+  const { selection, featureServiceVersion } = request;
   const isService = selection.case === "featureService";
   if (!isService && featureServiceVersion !== "") throw new VersionWithoutServiceError(featureServiceVersion);
   const plan = isService
@@ -31,7 +38,28 @@ export async function featuresAnswer(
   if (isService && featureServiceVersion !== "") versionReads.note(selection.value, featureServiceVersion);
   const { registryVersion, repository } = catalogue.definitions();
   const now = nowUs();
-  const features = await readFeatures(plan, request, online, now, maxValues, signal);
+  const features = await columnsOf(serving, plan, request, now, signal, deadlineMs);
   const asOf = `${registryVersion}.${repository.definitionsHash.slice(0, 12)}.${now}`;
   return { features, asOf, featureServiceVersion: isService ? plan.version : "" };
 }
+
+const columnsOf = async (
+  { rowCache, maxValues }: FeatureServing,
+  plan: FeaturePlan,
+  request: GetFeaturesRequest,
+  now: number,
+  signal: AbortSignal,
+  deadlineMs: number | undefined,
+) => {
+  const rows = rowCache.reader(request.maxStalenessMs);
+  if (request.partialAnswer !== GetFeaturesRequest_PartialAnswer.PARTIAL_ALLOWED) {
+    return readFeatures(plan, request, rows, now, maxValues, signal);
+  }
+  const read = readSignal(signal, deadlineMs);
+  try {
+    return await readFeatures(plan, request, rows, now, maxValues, read);
+  } catch (error) {
+    if (signal.aborted || !isStoreAway(error, read)) throw error;
+    return withoutStore(plan, await readFeatures(plan, request, emptyStore, now, maxValues, signal));
+  }
+};
