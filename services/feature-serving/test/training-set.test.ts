@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance, DuckDBTimestampValue } from "@duckdb/node-api";
-import { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { AsOf, GetSqlRequest_Dialect } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import {
   Int64,
   makeData,
@@ -133,6 +133,20 @@ describe("GetTrainingSet", { timeout: 60_000 }, () => {
     );
     expect(ids[0]).toBe(ids[1]);
     expect(ids[0]).toMatch(/\w{8}/);
+  });
+
+  test("refuses what is not built, and does not pass it over", async () => {
+    const rows = new Table({ airport: vectorFromArray(["A0"], new Utf8()) });
+    const selection = { case: "featureService" as const, value: "delay_v1" };
+    const entityRows = { rows: { case: "arrow" as const, value: tableToIPC(rows, "stream") } };
+    for (const request of [{ parquetPath: "out.parquet" }, { asOfToken: "1.abc.2" }]) {
+      const call = async () => {
+        for await (const _part of service.client.getTrainingSet({ selection, entityRows, ...request }));
+      };
+      await expect(call()).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
+    }
+    const sql = service.client.getSql({ featureService: "delay_v1", dialect: GetSqlRequest_Dialect.SPARK });
+    await expect(sql).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
   });
 
   test("names the column that the entity rows lack", async () => {

@@ -1,9 +1,10 @@
 import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { AsOf, GetSqlRequest_Dialect } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { CompiledSource } from "@millrace/feature-definition";
 import type { Unary } from "@millrace/grpc";
 import type { FeatureServing } from "../feature-serving.ts";
+import { NotBuiltError } from "../not-built-error.ts";
 import { selectService } from "../select-service.ts";
 
 /** Thrown when the SQL of a source without files is asked for. */
@@ -22,6 +23,9 @@ export class SourceWithoutFilesError extends MillraceError {
 export const getSql =
   ({ catalogue }: FeatureServing): Unary<typeof FeatureService.method.getSql> =>
   async (request) => {
+    if (request.dialect === GetSqlRequest_Dialect.SPARK) {
+      throw new NotBuiltError("dialect", "DUCKDB, the one that is written", "SPARK");
+    }
     const { repository } = catalogue.definitions();
     const service = selectService(repository, { case: "featureService", value: request.featureService });
     // Loaded when it is first needed: the engine behind it is large, and serving goes without.

@@ -7,6 +7,7 @@ import {
 } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { ServerStreaming } from "@millrace/grpc";
 import type { FeatureServing } from "../feature-serving.ts";
+import { NotBuiltError } from "../not-built-error.ts";
 import { selectVersion } from "../select-service.ts";
 import { trainingSetInThread } from "../training-set/training-set-thread.ts";
 
@@ -20,7 +21,9 @@ export const getTrainingSet = ({
   versionReads,
 }: FeatureServing): ServerStreaming<typeof FeatureService.method.getTrainingSet> =>
   async function* (request, call) {
-    const { selection, featureServiceVersion } = request;
+    const { selection, featureServiceVersion, parquetPath, asOfToken } = request;
+    if (parquetPath !== "") throw new NotBuiltError("parquet_path", "none, since only Arrow is answered", parquetPath);
+    if (asOfToken !== "") throw new NotBuiltError("as_of_token", "none, since tokens are not read yet", asOfToken);
     const { applied, repository, service } = selectVersion(catalogue.definitions(), selection, featureServiceVersion);
     // A model is about to be trained on it: the version is kept until its package names it.
     if (selection.case === "featureService") versionReads.note(selection.value, service.version);
