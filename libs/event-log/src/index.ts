@@ -16,4 +16,5 @@ export { OffsetOutOfRangeError } from "./offset-out-of-range-error.ts";
 export { type OpenEventLogOptions, openEventLog } from "./open-event-log.ts";
 export { PartitionLostError } from "./partition-lost-error.ts";
 export { RecordInvalidError } from "./record-invalid-error.ts";
+export { maxRecordBytes } from "./require-records.ts";
 export { TopicUnknownError } from "./topic-unknown-error.ts";

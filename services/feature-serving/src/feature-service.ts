@@ -8,6 +8,7 @@ import { getFeatures } from "./rpc/get-features.ts";
 import { getRepository } from "./rpc/get-repository.ts";
 import { getSql } from "./rpc/get-sql.ts";
 import { getTrainingSet } from "./rpc/get-training-set.ts";
+import { listDeadLetters } from "./rpc/list-dead-letters.ts";
 import { listFeatureServiceVersions } from "./rpc/list-feature-service-versions.ts";
 import { listFeatureServices } from "./rpc/list-feature-services.ts";
 import { listFeatureViews } from "./rpc/list-feature-views.ts";
@@ -28,6 +29,7 @@ export function featureService(serving: FeatureServing): ServiceImplementation {
     getSql: getSql(serving),
     getTrainingSet: getTrainingSet(serving),
     materialize: materialize(serving),
+    listDeadLetters: listDeadLetters(serving),
     plan: plan(serving),
     apply: apply(serving),
     getRepository: getRepository(serving),

@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import colors from "picocolors";
 import { applyFeaturesCommands } from "./commands/apply-features.ts";
 import { compareCommand } from "./commands/compare.ts";
+import { deadLettersCommand } from "./commands/dead-letters.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { featureCommands } from "./commands/features.ts";
 import { inferenceCommands } from "./commands/inference.ts";
@@ -23,6 +24,7 @@ for (const command of [
   ...applyFeaturesCommands(),
   ...featureCommands(),
   verifyCommand(),
+  deadLettersCommand(),
   trainingSetCommand(),
   ...trainingCommands(),
   ...inferenceCommands(),

@@ -1,11 +1,13 @@
 import type { LogRecord } from "@millrace/event-log";
 import type { SourceEvent, SourceRecordReader } from "@millrace/feature-definition/stream";
-import type { RejectedRecord } from "./dead-letters.ts";
+import type { RejectedRecord } from "../dead-letters/write-dead-letters.ts";
 import type { RowsByKey, ViewRouter } from "./group-by-row.ts";
 import type { PartitionProgress } from "./progress.ts";
 
 /** How the records of one source are read, and which views they go to. */
 export interface SourceRouting {
+  /** The source's name. */
+  readonly source: string;
   readonly reader: SourceRecordReader;
   readonly routers: readonly ViewRouter[];
   readonly tellsRefusals: boolean;
@@ -38,10 +40,10 @@ export function routeRecords(
   for (const record of records) {
     const offset = Number(record.offset);
     const isNew = offset >= progress.judged;
-    for (const { reader, routers, tellsRefusals } of sources) {
+    for (const { source, reader, routers, tellsRefusals } of sources) {
       const read = reader.read(record.value, record.timestampMs * 1000);
       if ("reason" in read) {
-        if (isNew && tellsRefusals) rejected.push({ record, rejection: read });
+        if (isNew && tellsRefusals) rejected.push({ source, record, rejection: read });
         continue;
       }
       const event: SourceEvent = { ...read, partition: record.partition, offset, origin };
@@ -57,7 +59,11 @@ export function routeRecords(
         progress.oldestCreatedUs[id] = Math.min(progress.oldestCreatedUs[id] ?? event.createdAtUs, event.createdAtUs);
       }
       if (!hasKey && isNew && tellsRefusals) {
-        rejected.push({ record, rejection: { reason: "KEY_NULL", detail: "no view's entity key has a value" } });
+        rejected.push({
+          source,
+          record,
+          rejection: { reason: "KEY_NULL", detail: "no view's entity key has a value" },
+        });
       }
     }
   }

@@ -2,9 +2,9 @@ import type { Consumer, EventLog, LogPosition, RecordBatch } from "@millrace/eve
 import type { CompiledSource } from "@millrace/feature-definition";
 import { originOf, SourceRecordReader, type ViewStream } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
+import { type RejectedRecord, writeDeadLetters } from "../dead-letters/write-dead-letters.ts";
 import { readMaterializations } from "../materialize/materialization-store.ts";
 import type { AppliedPartition } from "./applied-partition.ts";
-import { type RejectedRecord, writeDeadLetters } from "./dead-letters.ts";
 import { foldRows, IncarnationChangedError } from "./fold-rows.ts";
 import { allRows, type RowsByKey, ViewRouter } from "./group-by-row.ts";
 import type { IngestionCounts } from "./ingestion-counts.ts";
@@ -135,6 +135,7 @@ export class TopicIngestion {
   #setSources(sources: readonly SourceStreams[]): void {
     this.#sources = sources.map(({ source, streams, tellsRefusals }) => ({
       tellsRefusals,
+      source: source.name,
       reader: new SourceRecordReader(source),
       routers: streams.map((stream) => new ViewRouter(stream)),
     }));
@@ -235,7 +236,7 @@ export class TopicIngestion {
       await this.#goBack(error.incarnation);
       return;
     }
-    await writeDeadLetters(log, topic, rejected);
+    await writeDeadLetters(log, topic, this.#epoch, rejected);
     for (const { rejection } of rejected) counts.deadLetter(topic, rejection.reason);
     for (const batch of batches) {
       const owned = this.#owned.get(batch.partition);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file millrace/event/v1/event.proto.
  */
 export const file_millrace_event_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("Ch1taWxscmFjZS9ldmVudC92MS9ldmVudC5wcm90bxIRbWlsbHJhY2UuZXZlbnQudjEixgQKClByZWRpY3Rpb24SCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSFQoNbW9kZWxfdmVyc2lvbhgDIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgEIAEoCRIaChJwYWNrYWdlX3JlcG9zaXRvcnkYBSABKAkSLgoKZXZlbnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYW5zd2VyZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEkIKC2VudGl0eV9rZXlzGAggAygLMi0ubWlsbHJhY2UuZXZlbnQudjEuUHJlZGljdGlvbi5FbnRpdHlLZXlzRW50cnkSMgoIZmVhdHVyZXMYCSADKAsyIC5taWxscmFjZS5ldmVudC52MS5TZXJ2ZWRGZWF0dXJlEjIKB291dHB1dHMYCiADKAsyIS5taWxscmFjZS5ldmVudC52MS5QcmVkaWN0ZWRWYWx1ZRISCgpsYXRlbmN5X3VzGAsgASgDEhAKCHRyYWNlX2lkGAwgASgJEhcKD2ZlYXR1cmVfc2VydmljZRgNIAEoCRIfChdmZWF0dXJlX3NlcnZpY2VfdmVyc2lvbhgOIAEoCRIWCg5mZWF0dXJlc19hc19vZhgPIAEoCRpNCg9FbnRpdHlLZXlzRW50cnkSCwoDa2V5GAEgASgJEikKBXZhbHVlGAIgASgLMhoubWlsbHJhY2UuZmVhdHVyZS52MS5WYWx1ZToCOAEirAEKDVNlcnZlZEZlYXR1cmUSDAoEbmFtZRgBIAEoCRIpCgV2YWx1ZRgCIAEoCzIaLm1pbGxyYWNlLmZlYXR1cmUudjEuVmFsdWUSMgoGc3RhdHVzGAMgASgOMiIubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlU3RhdHVzEi4KCmV2ZW50X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKDlByZWRpY3RlZFZhbHVlEgwKBG5hbWUYASABKAkSDgoGdmFsdWVzGAIgAygBEg8KB3N0cmluZ3MYAyADKAkSEgoKY2FsaWJyYXRlZBgEIAMoASKLAQoFTGFiZWwSFQoNcHJlZGljdGlvbl9pZBgBIAEoCRINCgV2YWx1ZRgCIAEoARIuCgpldmVudF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghrbm93bl9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiqwEKCkRlYWRMZXR0ZXISDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgFEg4KBm9mZnNldBgDIAEoAxIOCgZyZWFzb24YBCABKAkSDgoGZGV0YWlsGAUgASgJEgsKA2tleRgGIAEoDBINCgV2YWx1ZRgHIAEoDBIvCgtyZWplY3RlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAinAIKCkFsZXJ0RXZlbnQSCgoCaWQYASABKAkSDwoHbW9uaXRvchgCIAEoCRINCgVtb2RlbBgDIAEoCRINCgVzdGF0ZRgEIAEoCRIMCgRraW5kGAUgASgJEi8KC3dpbmRvd19mcm9tGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgl3aW5kb3dfdG8YByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg8KB3N1bW1hcnkYCCABKAkSLQoGY2F1c2VzGAkgAygLMh0ubWlsbHJhY2UuZXZlbnQudjEuQWxlcnRDYXVzZRIOCgZhY3Rpb24YCiABKAkSFQoNYWN0aW9uX3JlYXNvbhgLIAEoCSKIAQoKQWxlcnRDYXVzZRIOCgZjb2x1bW4YASABKAkSDwoHbWVhc3VyZRgCIAEoCRINCgV2YWx1ZRgDIAEoARIRCgl0aHJlc2hvbGQYBCABKAESEQoJZGlyZWN0aW9uGAUgASgJEhQKDGZlYXR1cmVfdmlldxgGIAEoCRIOCgZzb3VyY2UYByABKAliBnByb3RvMw", [file_google_protobuf_timestamp, file_millrace_feature_v1_column]);
+  fileDesc("Ch1taWxscmFjZS9ldmVudC92MS9ldmVudC5wcm90bxIRbWlsbHJhY2UuZXZlbnQudjEixgQKClByZWRpY3Rpb24SCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSFQoNbW9kZWxfdmVyc2lvbhgDIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgEIAEoCRIaChJwYWNrYWdlX3JlcG9zaXRvcnkYBSABKAkSLgoKZXZlbnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYW5zd2VyZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEkIKC2VudGl0eV9rZXlzGAggAygLMi0ubWlsbHJhY2UuZXZlbnQudjEuUHJlZGljdGlvbi5FbnRpdHlLZXlzRW50cnkSMgoIZmVhdHVyZXMYCSADKAsyIC5taWxscmFjZS5ldmVudC52MS5TZXJ2ZWRGZWF0dXJlEjIKB291dHB1dHMYCiADKAsyIS5taWxscmFjZS5ldmVudC52MS5QcmVkaWN0ZWRWYWx1ZRISCgpsYXRlbmN5X3VzGAsgASgDEhAKCHRyYWNlX2lkGAwgASgJEhcKD2ZlYXR1cmVfc2VydmljZRgNIAEoCRIfChdmZWF0dXJlX3NlcnZpY2VfdmVyc2lvbhgOIAEoCRIWCg5mZWF0dXJlc19hc19vZhgPIAEoCRpNCg9FbnRpdHlLZXlzRW50cnkSCwoDa2V5GAEgASgJEikKBXZhbHVlGAIgASgLMhoubWlsbHJhY2UuZmVhdHVyZS52MS5WYWx1ZToCOAEirAEKDVNlcnZlZEZlYXR1cmUSDAoEbmFtZRgBIAEoCRIpCgV2YWx1ZRgCIAEoCzIaLm1pbGxyYWNlLmZlYXR1cmUudjEuVmFsdWUSMgoGc3RhdHVzGAMgASgOMiIubWlsbHJhY2UuZmVhdHVyZS52MS5GZWF0dXJlU3RhdHVzEi4KCmV2ZW50X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlMKDlByZWRpY3RlZFZhbHVlEgwKBG5hbWUYASABKAkSDgoGdmFsdWVzGAIgAygBEg8KB3N0cmluZ3MYAyADKAkSEgoKY2FsaWJyYXRlZBgEIAMoASKLAQoFTGFiZWwSFQoNcHJlZGljdGlvbl9pZBgBIAEoCRINCgV2YWx1ZRgCIAEoARIuCgpldmVudF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghrbm93bl9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiqwMKCkRlYWRMZXR0ZXISDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgFEg4KBm9mZnNldBgDIAEoAxIOCgZyZWFzb24YBCABKAkSDgoGZGV0YWlsGAUgASgJEgsKA2tleRgGIAEoDBINCgV2YWx1ZRgHIAEoDBIvCgtyZWplY3RlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGc291cmNlGAkgASgJEhIKCmtleV9hYnNlbnQYCiABKAgSFAoMdmFsdWVfYWJzZW50GAsgASgIEi8KC3JlY29yZF90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI7CgdoZWFkZXJzGA0gAygLMioubWlsbHJhY2UuZXZlbnQudjEuRGVhZExldHRlci5IZWFkZXJzRW50cnkSEQoJdG9vX2xhcmdlGA4gASgIEhMKC3RvcGljX2Vwb2NoGA8gASgJGi4KDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpwCCgpBbGVydEV2ZW50EgoKAmlkGAEgASgJEg8KB21vbml0b3IYAiABKAkSDQoFbW9kZWwYAyABKAkSDQoFc3RhdGUYBCABKAkSDAoEa2luZBgFIAEoCRIvCgt3aW5kb3dfZnJvbRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJd2luZG93X3RvGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdzdW1tYXJ5GAggASgJEi0KBmNhdXNlcxgJIAMoCzIdLm1pbGxyYWNlLmV2ZW50LnYxLkFsZXJ0Q2F1c2USDgoGYWN0aW9uGAogASgJEhUKDWFjdGlvbl9yZWFzb24YCyABKAkiiAEKCkFsZXJ0Q2F1c2USDgoGY29sdW1uGAEgASgJEg8KB21lYXN1cmUYAiABKAkSDQoFdmFsdWUYAyABKAESEQoJdGhyZXNob2xkGAQgASgBEhEKCWRpcmVjdGlvbhgFIAEoCRIUCgxmZWF0dXJlX3ZpZXcYBiABKAkSDgoGc291cmNlGAcgASgJYgZwcm90bzM", [file_google_protobuf_timestamp, file_millrace_feature_v1_column]);
 
 /**
  * One prediction that was served: the value of a record on the prediction topic, which carries CloudEvents attributes
@@ -291,6 +291,8 @@ export type DeadLetter = Message<"millrace.event.v1.DeadLetter"> & {
   detail: string;
 
   /**
+   * Empty where the record has none; `key_absent` and `value_absent` tell that from an empty one.
+   *
    * @generated from field: bytes key = 6;
    */
   key: Uint8Array;
@@ -304,6 +306,49 @@ export type DeadLetter = Message<"millrace.event.v1.DeadLetter"> & {
    * @generated from field: google.protobuf.Timestamp rejected_at = 8;
    */
   rejectedAt?: Timestamp | undefined;
+
+  /**
+   * The source that could not use it: several may read one topic.
+   *
+   * @generated from field: string source = 9;
+   */
+  source: string;
+
+  /**
+   * @generated from field: bool key_absent = 10;
+   */
+  keyAbsent: boolean;
+
+  /**
+   * @generated from field: bool value_absent = 11;
+   */
+  valueAbsent: boolean;
+
+  /**
+   * The record's own time, and its headers.
+   *
+   * @generated from field: google.protobuf.Timestamp record_time = 12;
+   */
+  recordTime?: Timestamp | undefined;
+
+  /**
+   * @generated from field: map<string, string> headers = 13;
+   */
+  headers: { [key: string]: string };
+
+  /**
+   * The record is too large for a letter: key, value and headers are left out, and stand only in the topic itself.
+   *
+   * @generated from field: bool too_large = 14;
+   */
+  tooLarge: boolean;
+
+  /**
+   * The life of the topic: offsets of a topic that was made anew begin again.
+   *
+   * @generated from field: string topic_epoch = 15;
+   */
+  topicEpoch: string;
 };
 
 /**
