@@ -7,6 +7,7 @@ import { compareCommand } from "./commands/compare.ts";
 import { deadLettersCommand } from "./commands/dead-letters.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { featureCommands } from "./commands/features.ts";
+import { importFeastCommand } from "./commands/import-feast.ts";
 import { inferenceCommands } from "./commands/inference.ts";
 import { monitoringCommands } from "./commands/monitoring.ts";
 import { packageCommands } from "./commands/packages.ts";
@@ -23,6 +24,7 @@ const program = new Command("millrace")
 for (const command of [
   ...applyFeaturesCommands(),
   ...featureCommands(),
+  importFeastCommand(),
   verifyCommand(),
   deadLettersCommand(),
   trainingSetCommand(),
