@@ -2,17 +2,17 @@ import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { OnDemandView } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import { compileFields } from "./compile-source.ts";
 import { refuseRepeatedNames } from "./compile-view.ts";
-import type { CompiledField, CompiledOnDemandView, CompiledView } from "./compiled.ts";
+import type { CompiledField, CompiledOnDemandView, CompiledRepository } from "./compiled.ts";
 import { placeOf } from "./definition-origin.ts";
 import { shortDigest } from "./digest.ts";
 import { compileExpression, expressionMeaning } from "./expression/compile-expression.ts";
 import type { Problems } from "./problems.ts";
-import { featureTypes, fullNameOf } from "./view-features.ts";
+import { featureTypes, fullNameOf, storedViewOf } from "./view-features.ts";
 
-/** Compiles on-demand views. Their inputs are features of stored views, so that no cycle can be written. */
+/** Compiles on-demand views. Their inputs are features of stored and joined views, so that no cycle can be written. */
 export const compileOnDemandViews = (
   views: readonly OnDemandView[],
-  stored: ReadonlyMap<string, CompiledView>,
+  stored: Pick<CompiledRepository, "views" | "joinedViews">,
   problems: Problems,
 ): Map<string, CompiledOnDemandView> => {
   const onDemandNames = new Set(views.map(({ name }) => name));
@@ -23,7 +23,7 @@ export const compileOnDemandViews = (
     const inputs: { view: string; feature: string; type: ValueType }[] = [];
     view.inputs.forEach((input, at) => {
       const [viewName = "", feature = "", ...more] = input.split(".");
-      const source = stored.get(viewName);
+      const source = storedViewOf(stored, viewName);
       const type = source === undefined || more.length > 0 ? undefined : featureTypes(source).get(feature);
       if (type !== undefined) {
         inputs.push({ view: viewName, feature, type });
@@ -32,7 +32,7 @@ export const compileOnDemandViews = (
       const got = onDemandNames.has(viewName)
         ? `${input}, which is itself computed on demand (that could make a cycle)`
         : `${JSON.stringify(input)}, which no view has`;
-      problems.add(`${place}.inputs[${at}]`, "`view.feature` of a feature view", got);
+      problems.add(`${place}.inputs[${at}]`, "`view.feature` of a feature view or a joined view", got);
     });
     const schema: CompiledField[] = [
       ...request,
@@ -55,7 +55,11 @@ export const compileOnDemandViews = (
       name: view.name,
       version: shortDigest({
         schema: schema.map(({ name, type }) => [name, type]),
-        inputs: inputs.map((input) => [input.view, stored.get(input.view)?.version ?? "", input.feature]),
+        inputs: inputs.map((input) => [
+          input.view,
+          (stored.views.get(input.view) ?? stored.joinedViews.get(input.view))?.version ?? "",
+          input.feature,
+        ]),
         features: features.map(({ name, type, expression }) => [name, type, expressionMeaning(expression)]),
       }),
       request,

@@ -3,6 +3,7 @@ import {
   type FeatureRepository,
   FeatureRepositorySchema,
 } from "@millrace/contracts/millrace/feature/v1/feature_repository";
+import { compileJoinedViews } from "./compile-joined-view.ts";
 import { compileOnDemandViews } from "./compile-on-demand-view.ts";
 import { compileServices } from "./compile-service.ts";
 import { compileEntities, compileSources } from "./compile-source.ts";
@@ -24,23 +25,21 @@ export const compileRepository = (repository: FeatureRepository): CompiledReposi
   problems.found.push(...violationsOf(repository));
   if (problems.found.length > 0) throw new DefinitionInvalidError(problems.found);
   refuseDuplicates(repository, problems);
-  repository.joinedViews.forEach((view, index) => {
-    problems.add(placeOf(view, `joinedViews[${index}]`), "none, since joined views are not served yet", view.name);
-  });
   const entities = compileEntities(repository.entities, problems);
   const sources = compileSources(repository.sources, problems);
   const views = compileViews(repository.featureViews, entities, sources, problems);
-  const onDemandViews = compileOnDemandViews(repository.onDemandViews, views, problems);
-  const services = compileServices(repository.featureServices, views, onDemandViews, problems);
+  const joinedViews = compileJoinedViews(repository.joinedViews, views, problems);
+  const onDemandViews = compileOnDemandViews(repository.onDemandViews, { views, joinedViews }, problems);
+  const services = compileServices(repository.featureServices, { views, joinedViews, onDemandViews }, problems);
   if (problems.found.length > 0) throw new DefinitionInvalidError(problems.found);
-  return { entities, sources, views, onDemandViews, services, definitionsHash: hashOf(repository) };
+  return { entities, sources, views, joinedViews, onDemandViews, services, definitionsHash: hashOf(repository) };
 };
 
 const refuseDuplicates = (repository: FeatureRepository, problems: Problems): void => {
   const kinds = [
     ["entities", repository.entities],
     ["sources", repository.sources],
-    ["featureViews", [...repository.featureViews, ...repository.onDemandViews]],
+    ["featureViews", [...repository.featureViews, ...repository.onDemandViews, ...repository.joinedViews]],
     ["featureServices", repository.featureServices],
   ] as const;
   for (const [kind, definitions] of kinds) {
@@ -70,6 +69,7 @@ const hashOf = (repository: FeatureRepository): string => {
     featureViews: byName(repository.featureViews),
     onDemandViews: byName(repository.onDemandViews),
     featureServices: byName(repository.featureServices),
+    joinedViews: byName(repository.joinedViews),
   });
   return sha256(JSON.stringify(json, sortedKeys));
 };

@@ -1,5 +1,5 @@
 import type { FeatureServiceDefinition } from "@millrace/contracts/millrace/feature/v1/feature_repository";
-import type { CompiledFeatureService, CompiledOnDemandView, CompiledRepository, CompiledView } from "./compiled.ts";
+import type { CompiledFeatureService, CompiledRepository } from "./compiled.ts";
 import { DefinitionInvalidError } from "./definition-invalid-error.ts";
 import { placeOf } from "./definition-origin.ts";
 import { shortDigest } from "./digest.ts";
@@ -9,17 +9,18 @@ import { Problems } from "./problems.ts";
 import { requiredColumns } from "./required-columns.ts";
 import { selectFeatures } from "./select-features.ts";
 
+type ServedViews = Pick<CompiledRepository, "views" | "joinedViews" | "onDemandViews">;
+
 /** Compiles feature services: what each serves, and what its callers must send. */
 export const compileServices = (
   services: readonly FeatureServiceDefinition[],
-  views: ReadonlyMap<string, CompiledView>,
-  onDemandViews: ReadonlyMap<string, CompiledOnDemandView>,
+  repository: ServedViews,
   problems: Problems,
 ): Map<string, CompiledFeatureService> => {
   const compiled = new Map<string, CompiledFeatureService>();
   services.forEach((service, index) => {
     const place = placeOf(service, `featureServices[${index}]`);
-    const found = compileService(service.name, service.features, { views, onDemandViews }, place, problems);
+    const found = compileService(service.name, service.features, repository, place, problems);
     if (found !== undefined) compiled.set(service.name, found);
   });
   return compiled;
@@ -45,7 +46,7 @@ export const compileReferences = (
 const compileService = (
   name: string,
   references: readonly string[],
-  repository: Pick<CompiledRepository, "views" | "onDemandViews">,
+  repository: ServedViews,
   place: string,
   problems: Problems,
 ): CompiledFeatureService | undefined => {
@@ -72,7 +73,9 @@ const compileService = (
   }
   const versions = [...new Set(features.map(({ view }) => view))].map((view) => [
     view,
-    repository.views.get(view)?.version ?? repository.onDemandViews.get(view)?.version ?? "",
+    [repository.views, repository.joinedViews, repository.onDemandViews]
+      .map((views) => views.get(view)?.version)
+      .find((version) => version !== undefined) ?? "",
   ]);
   const schema = features.map(({ fullName, type }) => [fullName, type]);
   return {

@@ -102,6 +102,21 @@ export interface LatestRowView extends CompiledViewBase {
 
 export type CompiledView = AggregateView | LatestRowView;
 
+/** What gives an entity key of a joined view: a column that the caller sends, or a feature of a latest-row view. */
+export type JoinKey =
+  | { readonly kind: "column"; readonly column: CompiledField }
+  | { readonly kind: "feature"; readonly view: string; readonly feature: string; readonly type: ValueType };
+
+/** A stored view under another name, for the entity that its keys lead to. */
+export interface CompiledJoinedView {
+  readonly name: string;
+  readonly version: string;
+  /** The stored view whose features it has. */
+  readonly view: string;
+  /** By entity key of that view, in the entity's order. */
+  readonly keys: readonly JoinKey[];
+}
+
 export interface OnDemandFeature extends CompiledFeature {}
 
 export interface CompiledOnDemandView {
@@ -142,6 +157,7 @@ export interface CompiledRepository {
   readonly entities: ReadonlyMap<string, CompiledEntity>;
   readonly sources: ReadonlyMap<string, CompiledSource>;
   readonly views: ReadonlyMap<string, CompiledView>;
+  readonly joinedViews: ReadonlyMap<string, CompiledJoinedView>;
   readonly onDemandViews: ReadonlyMap<string, CompiledOnDemandView>;
   readonly services: ReadonlyMap<string, CompiledFeatureService>;
   /** Hash of all definitions. */

@@ -9,10 +9,12 @@ export type {
   CompiledFeature,
   CompiledFeatureService,
   CompiledField,
+  CompiledJoinedView,
   CompiledOnDemandView,
   CompiledRepository,
   CompiledSource,
   CompiledView,
+  JoinKey,
   LatestRowView,
   OnDemandFeature,
   Row,
@@ -26,3 +28,4 @@ export { ExpressionEvaluationError, ExpressionInvalidError } from "./expression/
 export { FeatureServiceUnknownError } from "./feature-service-unknown-error.ts";
 export { FeatureUnknownError } from "./feature-unknown-error.ts";
 export { loadRepository } from "./load-repository.ts";
+export { storedViewOf } from "./view-features.ts";

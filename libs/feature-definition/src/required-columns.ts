@@ -8,10 +8,10 @@ export interface RequiredColumns {
   readonly conflicts: readonly { readonly name: string; readonly types: readonly ValueType[] }[];
 }
 
-/** The entity keys and request fields that the features need, each once; also those of the inputs of on-demand views. */
+/** The entity keys and request fields that the features need, each once; also those behind on-demand and joined views. */
 export const requiredColumns = (
   features: readonly ServiceFeature[],
-  repository: Pick<CompiledRepository, "views" | "onDemandViews">,
+  repository: Pick<CompiledRepository, "views" | "joinedViews" | "onDemandViews">,
 ): RequiredColumns => {
   const entityKeys = new Map<string, CompiledField>();
   const requestFields = new Map<string, CompiledField>();
@@ -20,14 +20,20 @@ export const requiredColumns = (
     if (!into.has(field.name)) into.set(field.name, field);
     types.set(field.name, (types.get(field.name) ?? new Set()).add(field.type));
   };
-  for (const name of new Set(features.map(({ view }) => view))) {
+  const seen = new Set<string>();
+  const visit = (name: string): void => {
+    if (seen.has(name)) return;
+    seen.add(name);
     const onDemand = repository.onDemandViews.get(name);
     for (const field of onDemand?.request ?? []) require(requestFields, field);
-    const stored = onDemand === undefined ? [name] : onDemand.inputs.map(({ view }) => view);
-    for (const view of stored) {
-      for (const key of repository.views.get(view)?.entity.keys ?? []) require(entityKeys, key);
+    for (const { view } of onDemand?.inputs ?? []) visit(view);
+    for (const key of repository.joinedViews.get(name)?.keys ?? []) {
+      if (key.kind === "column") require(entityKeys, key.column);
+      else visit(key.view);
     }
-  }
+    for (const key of repository.views.get(name)?.entity.keys ?? []) require(entityKeys, key);
+  };
+  for (const { view } of features) visit(view);
   for (const name of entityKeys.keys()) requestFields.delete(name);
   return {
     entityKeys: [...entityKeys.values()],

@@ -1,5 +1,5 @@
 import type { CompiledRepository, ServiceFeature } from "./compiled.ts";
-import { featureTypes, fullNameOf } from "./view-features.ts";
+import { featureTypes, fullNameOf, storedViewOf } from "./view-features.ts";
 
 export interface SelectedFeatures {
   /** In the order of the references; those of `view.*` in the order of the view. */
@@ -11,16 +11,17 @@ export interface SelectedFeatures {
 /** Resolves references of the form `view.feature` or `view.*`. */
 export const selectFeatures = (
   references: readonly string[],
-  repository: Pick<CompiledRepository, "views" | "onDemandViews">,
+  repository: Pick<CompiledRepository, "views" | "joinedViews" | "onDemandViews">,
 ): SelectedFeatures => {
   const features: ServiceFeature[] = [];
   const unknown: { index: number; known: readonly string[] }[] = [];
   references.forEach((reference, index) => {
     const [viewName = "", wanted, ...more] = reference.split(".");
     const onDemand = repository.onDemandViews.get(viewName);
-    const view = repository.views.get(viewName) ?? onDemand;
+    const view = storedViewOf(repository, viewName) ?? onDemand;
     if (view === undefined || wanted === undefined || more.length > 0) {
-      const views = [...repository.views.keys(), ...repository.onDemandViews.keys()];
+      const { views: stored, joinedViews, onDemandViews } = repository;
+      const views = [...stored.keys(), ...joinedViews.keys(), ...onDemandViews.keys()];
       unknown.push({ index, known: views.map((name) => `${name}.*`) });
       return;
     }

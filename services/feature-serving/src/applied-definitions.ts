@@ -5,7 +5,12 @@ import {
   type GetRepositoryResponse,
   GetRepositoryResponseSchema,
 } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import { type CompiledRepository, type CompiledView, compileRepository } from "@millrace/feature-definition";
+import {
+  type CompiledRepository,
+  type CompiledView,
+  compileRepository,
+  storedViewOf,
+} from "@millrace/feature-definition";
 import { type FeaturePlan, planFeatures, type ViewStreams } from "./feature-plan.ts";
 import type { HeldRegistry } from "./registry.ts";
 import { type KeptServiceVersion, viewIdOf } from "./registry-head.ts";
@@ -120,7 +125,11 @@ export function assembleDefinitions(
 function planService(repository: CompiledRepository, streams: ViewStreams, name: string): FeaturePlan | undefined {
   const service = repository.services.get(name);
   if (service === undefined) return undefined;
-  const isOnline = service.features.every(({ view }) => repository.views.get(view)?.online !== false);
+  const isOnline = service.features.every(({ view }) => {
+    const keys = repository.joinedViews.get(view)?.keys ?? [];
+    const read = [view, ...keys.flatMap((key) => (key.kind === "feature" ? [key.view] : []))];
+    return read.every((name) => storedViewOf(repository, name)?.online !== false);
+  });
   return isOnline ? planFeatures(repository, streams, service, name) : undefined;
 }
 

@@ -7,6 +7,7 @@ import {
   type CompiledRepository,
   FeatureUnknownError,
   type OnDemandFeature,
+  storedViewOf,
 } from "@millrace/feature-definition";
 import { createViewStream, rowKeyOf, type ViewStream } from "@millrace/feature-definition/stream";
 
@@ -34,6 +35,11 @@ export interface PlannedView {
   readonly rowKey: (entityKey: Uint8Array) => Uint8Array;
   /** By entity key of the view: the index of the request's column. */
   readonly keyColumns: readonly number[];
+  /**
+   * Of a view that is joined by a feature: by entity key, the value that gives it, undefined where a column does. Such a
+   * view is read in a second round trip.
+   */
+  readonly keyPlaces: readonly (ValuePlace | undefined)[] | undefined;
 }
 
 export interface PlannedOnDemandView {
@@ -76,15 +82,22 @@ export function planFeatures(
   const columns = [...entityKeys, ...requestFields].map(({ name }) => name);
 
   const placeInView = (name: string, feature: string): ValuePlace | undefined => {
-    const view = repository.views.get(name);
+    const view = storedViewOf(repository, name);
     if (view === undefined) return undefined;
-    if (!view.online) throw new ViewOfflineError(name);
+    if (!view.online) throw new ViewOfflineError(view.name);
     let index = viewIndex.get(name);
     if (index === undefined) {
-      const stream = streams.get(`${name}@${view.version}`) ?? createViewStream(view);
-      streams.set(`${name}@${view.version}`, stream);
-      const keyColumns = view.entity.keys.map((key) => columns.indexOf(key.name));
-      index = views.push({ stream, rowKey: rowKeyOf(view), keyColumns }) - 1;
+      const stream = streams.get(`${view.name}@${view.version}`) ?? createViewStream(view);
+      streams.set(`${view.name}@${view.version}`, stream);
+      const joinKeys = repository.joinedViews.get(name)?.keys;
+      const keyColumns = view.entity.keys.map((key, at) => {
+        const joinKey = joinKeys?.[at];
+        return columns.indexOf(joinKey?.kind === "column" ? joinKey.column.name : key.name);
+      });
+      const keyPlaces = joinKeys?.some(({ kind }) => kind === "feature")
+        ? joinKeys.map((key) => (key.kind === "feature" ? place(key.view, key.feature) : undefined))
+        : undefined;
+      index = views.push({ stream, rowKey: rowKeyOf(view), keyColumns, keyPlaces }) - 1;
       viewIndex.set(name, index);
     }
     const position = views[index]?.stream.features.findIndex((known) => known.name === feature) ?? -1;
@@ -126,7 +139,7 @@ export function planFeatures(
 }
 
 function featuresOf(repository: CompiledRepository, name: string): string[] {
-  const view = repository.views.get(name);
+  const view = storedViewOf(repository, name);
   if (view?.kind === "aggregate") return view.aggregates.map((aggregate) => aggregate.name);
   const features = view?.features ?? repository.onDemandViews.get(name)?.features ?? [];
   return features.map((feature) => feature.name);
@@ -135,5 +148,6 @@ function featuresOf(repository: CompiledRepository, name: string): string[] {
 function knownFeatures(repository: CompiledRepository, view: string): string[] {
   const features = featuresOf(repository, view);
   if (features.length > 0) return features.map((feature) => `${view}.${feature}`);
-  return [...repository.views.keys(), ...repository.onDemandViews.keys()].map((name) => `${name}.*`);
+  const { views, joinedViews, onDemandViews } = repository;
+  return [...views.keys(), ...joinedViews.keys(), ...onDemandViews.keys()].map((name) => `${name}.*`);
 }

@@ -5,7 +5,7 @@ import { MillraceError, Reason } from "@millrace/errors";
 import type { CompiledField, Scalar } from "@millrace/feature-definition";
 import { encodeEntityKey, type ServedRow } from "@millrace/feature-definition/stream";
 import { ColumnInvalidError, packColumn, readColumn } from "./column-values.ts";
-import type { FeaturePlan, PlannedOnDemandView, ValuePlace } from "./feature-plan.ts";
+import type { FeaturePlan, PlannedOnDemandView, PlannedView, ValuePlace } from "./feature-plan.ts";
 import type { RowReader } from "./row-cache.ts";
 
 /** Thrown when a request asks for more values than one answer may hold. */
@@ -33,7 +33,8 @@ export interface FeatureRequest {
 const sliceRows = 2000;
 
 /**
- * Reads the features of a plan for each row of a request, in one round trip to the store.
+ * Reads the features of a plan for each row of a request, in one round trip to the store; views that are joined by
+ * a feature take one more, all together.
  * @throws ColumnInvalidError, TooManyValuesError, TimeInThePastError, StoreUnavailableError
  */
 export async function readFeatures(
@@ -50,39 +51,33 @@ export async function readFeatures(
   if (rows * plan.outputs.length > maxValues) throw new TooManyValuesError(rows, plan.outputs.length, maxValues);
   const times = timesOf(request.atUs, rows);
 
-  const keys: Uint8Array[] = [];
-  const slots: Int32Array[] = [];
-  for (const { stream, rowKey, keyColumns } of plan.views) {
-    const slotOfRow = new Int32Array(rows).fill(-1);
-    const seen = new Map<string, number>();
-    for (let row = 0; row < rows; row++) {
-      const values = keyColumns.map((column) => entities[column]?.[row] ?? null);
-      const entityKey = encodeEntityKey(stream.view.entity, values);
-      if (entityKey === undefined) continue;
-      const name = rows === 1 ? "" : Buffer.from(entityKey).toString("latin1");
-      const known = seen.get(name);
-      const slot = known ?? keys.push(rowKey(entityKey)) - 1;
-      if (known === undefined) seen.set(name, slot);
-      slotOfRow[row] = slot;
-    }
-    slots.push(slotOfRow);
-  }
-  const stored = keys.length === 0 ? [] : await online.getMany(keys, signal);
-
   const served: ServedRow[][] = plan.views.map(() => []);
   const options = { nowUs, withExpiredValues: request.withExpiredValues };
   let done = 0;
-  for (let index = 0; index < plan.views.length; index++) {
-    const stream = plan.views[index]?.stream;
-    const slotOfRow = slots[index];
-    const ofView = served[index];
-    if (stream === undefined || slotOfRow === undefined || ofView === undefined) continue;
-    for (let row = 0; row < rows; row++) {
-      const slot = slotOfRow[row] ?? -1;
-      ofView.push(stream.serve(slot < 0 ? undefined : stored[slot], times?.[row], options));
-      if (++done % sliceRows === 0) await nextTurn();
+  const readViews = async (indices: readonly number[]): Promise<void> => {
+    const keys: Uint8Array[] = [];
+    const slots = indices.map((index) => {
+      const view = plan.views[index];
+      return view === undefined ? new Int32Array(rows).fill(-1) : slotsOf(view, rows, entities, served, keys);
+    });
+    const stored = keys.length === 0 ? [] : await online.getMany(keys, signal);
+    for (let at = 0; at < indices.length; at++) {
+      const index = indices[at] ?? -1;
+      const stream = plan.views[index]?.stream;
+      const slotOfRow = slots[at];
+      const ofView = served[index];
+      if (stream === undefined || slotOfRow === undefined || ofView === undefined) continue;
+      for (let row = 0; row < rows; row++) {
+        const slot = slotOfRow[row] ?? -1;
+        ofView.push(stream.serve(slot < 0 ? undefined : stored[slot], times?.[row], options));
+        if (++done % sliceRows === 0) await nextTurn();
+      }
     }
-  }
+  };
+  const indices = [...plan.views.keys()];
+  await readViews(indices.filter((index) => plan.views[index]?.keyPlaces === undefined));
+  const joinedByFeature = indices.filter((index) => plan.views[index]?.keyPlaces !== undefined);
+  if (joinedByFeature.length > 0) await readViews(joinedByFeature);
   const computed: ServedRow[][] = [];
   for (const view of plan.onDemandViews)
     computed.push(evaluate(view, rows, [...entities, ...requestColumns], served, computed));
@@ -102,6 +97,37 @@ export async function readFeatures(
       : [];
     return { name, values: packColumn(values, type), statuses, eventTimesUs };
   });
+}
+
+/** Notes the store keys of a view, each once, and says for each row where its own stands; -1 for a key that is null. */
+function slotsOf(
+  { stream, rowKey, keyColumns, keyPlaces }: PlannedView,
+  rows: number,
+  entities: readonly (readonly Scalar[])[],
+  served: readonly (readonly ServedRow[])[],
+  keys: Uint8Array[],
+): Int32Array {
+  const slotOfRow = new Int32Array(rows).fill(-1);
+  const seen = new Map<string, number>();
+  for (let row = 0; row < rows; row++) {
+    const values = keyColumns.map((column, at) => {
+      const place = keyPlaces?.[at];
+      return place === undefined ? (entities[column]?.[row] ?? null) : presentValue(served[place.index]?.[row], place);
+    });
+    const entityKey = encodeEntityKey(stream.view.entity, values);
+    if (entityKey === undefined) continue;
+    const name = rows === 1 ? "" : Buffer.from(entityKey).toString("latin1");
+    const known = seen.get(name);
+    const slot = known ?? keys.push(rowKey(entityKey)) - 1;
+    if (known === undefined) seen.set(name, slot);
+    slotOfRow[row] = slot;
+  }
+  return slotOfRow;
+}
+
+/** The value as a key: one that is too old leads nowhere, even where the caller asks to see it. */
+function presentValue(row: ServedRow | undefined, { feature }: ValuePlace): Scalar {
+  return row?.statuses[feature] === FeatureStatus.PRESENT ? (row.values[feature] ?? null) : null;
 }
 
 /** The request's columns in the order of the plan's. @throws ColumnInvalidError */

@@ -9,6 +9,7 @@ import {
   type CompiledField,
   type CompiledView,
   FeatureServiceUnknownError,
+  storedViewOf,
 } from "@millrace/feature-definition";
 import type { AppliedDefinitions, LoadedDefinitions } from "./applied-definitions.ts";
 import { definitionsOfVersion } from "./versions/definitions-of-version.ts";
@@ -41,14 +42,14 @@ export function servedField(
   featureName: string,
 ): ServedField {
   const name = `${viewName}__${featureName}`;
-  const view = repository.views.get(viewName);
+  const view = storedViewOf(repository, viewName);
   if (view === undefined) {
     const feature = repository.onDemandViews.get(viewName)?.features.find((known) => known.name === featureName);
     const declared = definitions.onDemandViews.find((known) => known.name === viewName);
     const description = declared?.features.find((known) => known.name === featureName)?.description ?? "";
     return { name, type: feature?.type ?? 0, featureView: viewName, source: "", owner: "", description };
   }
-  const declared = definitions.featureViews.find((known) => known.name === viewName);
+  const declared = definitions.featureViews.find((known) => known.name === view.name);
   const described = [...(declared?.aggregates ?? []), ...(declared?.features ?? [])];
   const range = rangeOf(view, featureName);
   return {

@@ -2,7 +2,16 @@ import { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { AggregateView, CompiledAggregate } from "../compiled.ts";
 import { quoteIdentifier } from "../expression/duckdb-literal.ts";
 import { aggregateSql, eventValueSql, isOrdered } from "./aggregate-sql.ts";
-import { asksTable, type CommonTable, eventsTable, floorSql, keyNames, tableOf, type ViewTables } from "./view-sql.ts";
+import {
+  asksTable,
+  type CommonTable,
+  entityRowsTable,
+  eventsTable,
+  floorSql,
+  keyNames,
+  tableOf,
+  type ViewTables,
+} from "./view-sql.ts";
 
 /**
  * Windowed aggregates as of each entity row. The steps:
@@ -17,7 +26,7 @@ import { asksTable, type CommonTable, eventsTable, floorSql, keyNames, tableOf, 
  *
  * An event's own frame is empty: nobody asks at it, and DuckDB need not compute it.
  */
-export const aggregateViewSql = (view: AggregateView, asOf: AsOf): ViewTables => {
+export const aggregateViewSql = (view: AggregateView, asOf: AsOf, entityRows = entityRowsTable): ViewTables => {
   const values = distinctValues(view.aggregates);
   const ranked = view.aggregates.some(isOrdered);
   const spanUs = view.aggregates.reduce(
@@ -63,7 +72,7 @@ export const aggregateViewSql = (view: AggregateView, asOf: AsOf): ViewTables =>
       .join(", ");
   };
   const result = tableOf(view, "values");
-  const base = [asksTable(view), events, rows, frames];
+  const base = [asksTable(view, entityRows), events, rows, frames];
   if (!needsKnown) {
     return {
       result,

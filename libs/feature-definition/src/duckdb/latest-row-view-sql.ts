@@ -1,7 +1,15 @@
 import { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { LatestRowView } from "../compiled.ts";
 import { quoteIdentifier } from "../expression/duckdb-literal.ts";
-import { asksTable, type CommonTable, eventsTable, keyNames, tableOf, type ViewTables } from "./view-sql.ts";
+import {
+  asksTable,
+  type CommonTable,
+  entityRowsTable,
+  eventsTable,
+  keyNames,
+  tableOf,
+  type ViewTables,
+} from "./view-sql.ts";
 
 /**
  * The latest row as of each entity row: of the rows with event_time ≤ t the one with the greatest event time, then
@@ -13,12 +21,12 @@ import { asksTable, type CommonTable, eventsTable, keyNames, tableOf, type ViewT
  *     known   KNOWN_AT only: the same among the rows known at t, for those
  *             asks whose last row became known after t                          o, best
  */
-export const latestRowViewSql = (view: LatestRowView, asOf: AsOf): ViewTables => {
+export const latestRowViewSql = (view: LatestRowView, asOf: AsOf, entityRows = entityRowsTable): ViewTables => {
   const values = view.features.map(({ expression }, index) => `${expression.toSql()} AS f${index}`);
   const names = view.features.map((_, index) => `f${index}`);
   const keys = keyNames(view);
   const all = eventsTable(view, values, [], view.ttlUs);
-  const asks = asksTable(view);
+  const asks = asksTable(view, entityRows);
   const latest: CommonTable = {
     name: tableOf(view, "latest"),
     sql: `SELECT * FROM ${all.name} QUALIFY row_number() OVER (PARTITION BY ${[...keys, "t"].join(", ")} ORDER BY c DESC, q DESC) = 1`,

@@ -1,12 +1,12 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import type { CompiledFeatureService, CompiledRepository, CompiledSource, CompiledView } from "../compiled.ts";
+import type { CompiledFeatureService, CompiledRepository, CompiledSource, CompiledView, JoinKey } from "../compiled.ts";
 import { quoteIdentifier } from "../expression/duckdb-literal.ts";
-import { fullNameOf } from "../view-features.ts";
+import { fullNameOf, storedViewOf } from "../view-features.ts";
 import { aggregateViewSql } from "./aggregate-view-sql.ts";
 import { latestRowViewSql } from "./latest-row-view-sql.ts";
-import type { CommonTable, ViewTables } from "./view-sql.ts";
+import { type CommonTable, tableOf, type ViewTables } from "./view-sql.ts";
 
 /**
  * The SQL that computes a feature service for the table `entity_rows`, which has `__ordinal` (the place of a row),
@@ -27,18 +27,18 @@ export const trainingSetSql = (
   const sentValue = (value: string, type: ValueType): string =>
     type === ValueType.TIMESTAMP && instants === "microseconds" ? `epoch_us(${value})` : value;
   const stored = storedFeatures(repository, service);
-  const views = [...new Set(stored.map(({ view }) => view))];
-  const parts = new Map(views.map((view) => [view, neededViewSql(view, stored, asOf)]));
-  const sources = [...new Set(views.map(({ source }) => source))];
+  const reads = viewReads(repository, stored);
+  const parts = reads.map((read) => ({ name: read.view.name, ...readSql(read, asOf) }));
+  const sources = [...new Set(reads.map(({ view }) => view.source))];
   const tables: CommonTable[] = [
     ...sources.map((source) => ({ name: quoteIdentifier(`source: ${source.name}`), sql: sourceSql(source) })),
-    ...[...parts.values()].flatMap(({ tables: own }) => own),
+    ...parts.flatMap(({ tables: own }) => own),
   ];
-  const alias = (view: CompiledView): string => `v${views.indexOf(view)}`;
+  const alias = (view: string): string => `v${parts.findIndex(({ name }) => name === view)}`;
   const requestFields = service.requestFields.map(({ name }) => `e.${quoteIdentifier(name)}`);
   const columns = stored.map(({ view, feature, isCount }) => {
     const column = `${alias(view)}.${quoteIdentifier(feature)}`;
-    return `${isCount ? `coalesce(${column}, 0)` : column} AS ${quoteIdentifier(fullNameOf(view.name, feature))}`;
+    return `${isCount ? `coalesce(${column}, 0)` : column} AS ${quoteIdentifier(fullNameOf(view, feature))}`;
   });
   const keptColumns = kept.map(({ column }, index) => `e.${quoteIdentifier(column)} AS ${keptName(index)}`);
   const keys = service.entityKeys
@@ -47,7 +47,7 @@ export const trainingSetSql = (
   tables.push({
     name: "stored",
     sql: `SELECT ${[`e."__ordinal"`, ...keptColumns, ...keys, ...requestFields, ...columns].join(", ")} FROM entity_rows e
-      ${views.map((view) => `LEFT JOIN ${parts.get(view)?.result} ${alias(view)} ON ${alias(view)}.o = e."__ordinal"`).join("\n      ")}`,
+      ${parts.map(({ name, result }) => `LEFT JOIN ${result} ${alias(name)} ON ${alias(name)}.o = e."__ordinal"`).join("\n      ")}`,
   });
   const features = service.features.map(({ fullName, view, feature, type, onDemand }) => {
     const expression = repository.onDemandViews.get(view)?.features.find(({ name }) => name === feature)?.expression;
@@ -73,20 +73,21 @@ export interface KeptColumn {
 const keptName = (index: number): string => quoteIdentifier(`kept ${index}`);
 
 interface StoredFeature {
-  readonly view: CompiledView;
+  /** A feature view or a joined view. */
+  readonly view: string;
   readonly feature: string;
   readonly isCount: boolean;
 }
 
-/** Features of stored views that the service has or that its on-demand views read, each once. */
+/** Features of stored and joined views that the service has or that its on-demand views read, each once. */
 const storedFeatures = (repository: CompiledRepository, service: CompiledFeatureService): StoredFeature[] => {
   const found = new Map<string, StoredFeature>();
   const add = (viewName: string, feature: string): void => {
-    const view = repository.views.get(viewName);
+    const view = storedViewOf(repository, viewName);
     if (view === undefined) return;
     const aggregate = view.kind === "aggregate" ? view.aggregates.find(({ name }) => name === feature) : undefined;
     found.set(fullNameOf(viewName, feature), {
-      view,
+      view: viewName,
       feature,
       isCount: aggregate?.function === AggregateFunction.COUNT,
     });
@@ -99,12 +100,64 @@ const storedFeatures = (repository: CompiledRepository, service: CompiledFeature
   return [...found.values()];
 };
 
-/** The view with only the features that are asked for: nobody pays for the others. */
-const neededViewSql = (view: CompiledView, stored: readonly StoredFeature[], asOf: AsOf): ViewTables => {
-  const wanted = new Set(stored.filter((feature) => feature.view === view).map(({ feature }) => feature));
-  return view.kind === "aggregate"
-    ? aggregateViewSql({ ...view, aggregates: view.aggregates.filter(({ name }) => wanted.has(name)) }, asOf)
-    : latestRowViewSql({ ...view, features: view.features.filter(({ name }) => wanted.has(name)) }, asOf);
+interface ViewRead {
+  /** Named as it is read: a joined view has its own name. It has only the features that are asked for: nobody pays for the others. */
+  readonly view: CompiledView;
+  /** What gives the keys of a joined view, in the entity's order. */
+  readonly joinKeys: readonly JoinKey[] | undefined;
+}
+
+/** The views to read: those that give keys before those that are joined by them. */
+const viewReads = (repository: CompiledRepository, stored: readonly StoredFeature[]): ViewRead[] => {
+  const wanted = new Map<string, Set<string>>();
+  const want = (view: string, feature: string): void => {
+    wanted.set(view, (wanted.get(view) ?? new Set()).add(feature));
+  };
+  for (const { view, feature } of stored) {
+    want(view, feature);
+    for (const key of repository.joinedViews.get(view)?.keys ?? []) {
+      if (key.kind === "feature") want(key.view, key.feature);
+    }
+  }
+  const reads = [...wanted].flatMap(([name, features]): ViewRead[] => {
+    const view = storedViewOf(repository, name);
+    if (view === undefined) return [];
+    const joinKeys = repository.joinedViews.get(name)?.keys;
+    const isWanted = (feature: { readonly name: string }): boolean => features.has(feature.name);
+    return view.kind === "aggregate"
+      ? [{ view: { ...view, name, aggregates: view.aggregates.filter(isWanted) }, joinKeys }]
+      : [{ view: { ...view, name, features: view.features.filter(isWanted) }, joinKeys }];
+  });
+  return [
+    ...reads.filter(({ joinKeys }) => joinKeys === undefined),
+    ...reads.filter(({ joinKeys }) => joinKeys !== undefined),
+  ];
+};
+
+const readSql = ({ view, joinKeys }: ViewRead, asOf: AsOf): ViewTables => {
+  const rows = joinKeys && joinedRowsTable(view, joinKeys);
+  const { tables, result } =
+    view.kind === "aggregate" ? aggregateViewSql(view, asOf, rows?.name) : latestRowViewSql(view, asOf, rows?.name);
+  return { tables: rows === undefined ? tables : [rows, ...tables], result };
+};
+
+/** The entity rows with the keys that lead to the joined entity. */
+const joinedRowsTable = (view: CompiledView, joinKeys: readonly JoinKey[]): CommonTable => {
+  const keyViews = [...new Set(joinKeys.flatMap((key) => (key.kind === "feature" ? [key.view] : [])))];
+  const keys = joinKeys.map((key, index) => {
+    const value =
+      key.kind === "column"
+        ? `e.${quoteIdentifier(key.column.name)}`
+        : `j${keyViews.indexOf(key.view)}.${quoteIdentifier(key.feature)}`;
+    return `${value} AS ${quoteIdentifier(view.entity.keys[index]?.name ?? "")}`;
+  });
+  const joins = keyViews.map(
+    (name, index) => `LEFT JOIN ${tableOf({ name }, "values")} j${index} ON j${index}.o = e."__ordinal"`,
+  );
+  return {
+    name: tableOf(view, "joined entity rows"),
+    sql: `SELECT e."__ordinal", e."__time", ${keys.join(", ")} FROM entity_rows e ${joins.join(" ")}`,
+  };
 };
 
 /** Request fields of on-demand views that are entity keys as well. */

@@ -112,10 +112,15 @@ export const openSources = async (
   dataRoot: string,
   session: DuckDbSession,
 ): Promise<Map<string, DataRelation>> => {
-  const views = service.features.flatMap(({ view }) => [
+  const read = service.features.flatMap(({ view }) => [
     view,
     ...(repository.onDemandViews.get(view)?.inputs ?? []).map((input) => input.view),
   ]);
+  const views = read.flatMap((view) => {
+    const joined = repository.joinedViews.get(view);
+    if (joined === undefined) return [view];
+    return [joined.view, ...joined.keys.flatMap((key) => (key.kind === "feature" ? [key.view] : []))];
+  });
   const sources = new Map<string, CompiledSource>();
   for (const view of views) {
     const source = repository.views.get(view)?.source;

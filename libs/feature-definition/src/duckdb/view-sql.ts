@@ -16,18 +16,22 @@ export interface ViewTables {
 }
 
 /** The names of a view's tables. */
-export const tableOf = (view: CompiledView, part: string): string => quoteIdentifier(`${view.name}: ${part}`);
+export const tableOf = (view: Pick<CompiledView, "name">, part: string): string =>
+  quoteIdentifier(`${view.name}: ${part}`);
 
 /** `k0`, `k1` …, one for each entity key. */
 export const keyNames = (view: CompiledView): string[] => view.entity.keys.map((_, index) => `k${index}`);
 
+/** The table of the entity rows that a view is asked for: its columns are `__ordinal`, `__time` and the entity's keys. */
+export const entityRowsTable = "entity_rows";
+
 /** Entity rows that the view can have something for: `o`, `t` (microseconds) and the keys, none of which is null. */
-export const asksTable = (view: CompiledView): CommonTable => {
+export const asksTable = (view: CompiledView, entityRows = entityRowsTable): CommonTable => {
   const keys = view.entity.keys.map(({ name }) => quoteIdentifier(name));
   return {
     name: tableOf(view, "asks"),
     sql: `SELECT "__ordinal" AS o, "__time" AS t, ${keys.map((key, index) => `${key} AS k${index}`).join(", ")}
-      FROM entity_rows WHERE ${keys.map((key) => `${key} IS NOT NULL`).join(" AND ")}`,
+      FROM ${entityRows} WHERE ${keys.map((key) => `${key} IS NOT NULL`).join(" AND ")}`,
     materialized: true,
   };
 };

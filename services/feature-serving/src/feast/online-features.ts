@@ -13,7 +13,7 @@ import {
   GetFeaturesRequestSchema,
 } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
-import type { CompiledField, Scalar } from "@millrace/feature-definition";
+import { type CompiledField, type Scalar, storedViewOf } from "@millrace/feature-definition";
 import { ColumnInvalidError, packColumn } from "../column-values.ts";
 import type { FeatureServing } from "../feature-serving.ts";
 import { featuresAnswer } from "../rpc/get-features.ts";
@@ -115,10 +115,11 @@ const readColumn = (
 
 /** The view and the feature of `view__feature`: a view's name may have two underscores as well. */
 const referenceOf = (fullName: string, { catalogue }: FeatureServing): Reference => {
-  const { views, onDemandViews } = catalogue.definitions().repository;
+  const { views, joinedViews, onDemandViews } = catalogue.definitions().repository;
   for (let at = fullName.indexOf("__"); at >= 0; at = fullName.indexOf("__", at + 1)) {
     const view = fullName.slice(0, at);
-    if (views.has(view) || onDemandViews.has(view)) return { view, feature: fullName.slice(at + 2) };
+    if (views.has(view) || joinedViews.has(view) || onDemandViews.has(view))
+      return { view, feature: fullName.slice(at + 2) };
   }
   const [view = "", ...rest] = fullName.split("__");
   return { view, feature: rest.join("__") };
@@ -156,6 +157,6 @@ const featureVector = ({ values, statuses, eventTimesUs }: FeatureColumn, neverN
 });
 
 const isNeverNull = (reference: Reference | undefined, { catalogue }: FeatureServing): boolean => {
-  const view = catalogue.definitions().repository.views.get(reference?.view ?? "");
+  const view = storedViewOf(catalogue.definitions().repository, reference?.view ?? "");
   return view !== undefined && reference !== undefined && isCount(view, reference.feature);
 };

@@ -78,8 +78,8 @@ function viewDependents(
   });
 }
 
-function versionOf({ onDemandViews }: CompiledRepository, name: string): string | undefined {
-  return onDemandViews.get(name)?.version;
+function versionOf({ joinedViews, onDemandViews }: CompiledRepository, name: string): string | undefined {
+  return (joinedViews.get(name) ?? onDemandViews.get(name))?.version;
 }
 
 function packageDependents(services: ReadonlySet<string>, planned: PlannedDefinitions): Dependent[] {
