@@ -1,5 +1,8 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import type { FeastRegistry, FeastSource, FeastView } from "./feast-registry.ts";
+import type { FeastRegistry, FeastView } from "./feast-registry.ts";
+import { ImportedNames } from "./imported-names.ts";
+import { columnOf, ImportedSources } from "./imported-sources.ts";
+import { valueTypes } from "./value-types.ts";
 
 /** What was made of a Feast registry. */
 export interface Imported {
@@ -10,23 +13,6 @@ export interface Imported {
   /** Python that has to be written as expressions, by the name of its on-demand view. */
   readonly code: ReadonlyMap<string, string>;
 }
-
-/** Feast's types that have an equal. INT32 is kept as INT64, which both meet. */
-const valueTypes: ReadonlyMap<string, string> = new Map(
-  ["BOOL", "INT64", "DOUBLE", "FLOAT", "STRING", "BYTES"]
-    .flatMap((type) => [
-      [type, type],
-      [`${type}_LIST`, `${type}_LIST`],
-    ])
-    .concat([
-      ["INT32", "INT64"],
-      ["INT32_LIST", "INT64_LIST"],
-      ["UNIX_TIMESTAMP", "TIMESTAMP"],
-      ["UNIX_TIMESTAMP_LIST", "TIMESTAMP_LIST"],
-      ["UUID", "STRING"],
-    ])
-    .map(([from = "", to = ""]) => [from, to] as const),
-);
 
 /** Aggregations of stream feature views, by Feast's words. */
 const functions: ReadonlyMap<string, string> = new Map([
@@ -44,16 +30,13 @@ const functions: ReadonlyMap<string, string> = new Map([
 /** The key of views without an entity, in Feast's registry. */
 const noEntity = "__dummy";
 
-/** Feast refuses no row for its times: nor does what is imported. */
-const anyTime = "36500d";
-
 /**
  * Makes a feature repository of a Feast registry: the same names wherever ours allow them, so that a client keeps its
  * references. What has no equal is left out, and said.
  */
 export const importRegistry = (registry: FeastRegistry): Imported => {
   const notes: string[] = [];
-  const names = new Names(notes);
+  const names = new ImportedNames(notes);
   const views = [...registry.featureViews, ...registry.streamFeatureViews].map(({ spec }) => spec);
   const kept = views.filter((view) => {
     const reason = whyNot(view);
@@ -61,7 +44,7 @@ export const importRegistry = (registry: FeastRegistry): Imported => {
     return reason === undefined;
   });
   const entities = new Entities(registry, names, notes);
-  const sources = new Sources(names, notes);
+  const sources = new ImportedSources(names, notes);
   const featureViews = kept.map((view): JsonObject => {
     const source = sources.of(view);
     return {
@@ -108,34 +91,13 @@ const whyNot = ({ entities, batchSource, streamSource, features, aggregations }:
   return hasFeature ? undefined : "none of its features has a type that is known here";
 };
 
-/** Names as ours may be: lower case, letters, digits and underscores. */
-class Names {
-  readonly #notes: string[];
-  readonly #changed = new Set<string>();
-  constructor(notes: string[]) {
-    this.#notes = notes;
-  }
-
-  of(name: string, what: string): string {
-    const plain = name.toLowerCase().replace(/[^a-z0-9_]/g, "_");
-    const own = (/^[a-z]/.test(plain) ? plain : `x_${plain}`).slice(0, 63);
-    if (own !== name && !this.#changed.has(name)) {
-      this.#changed.add(name);
-      this.#notes.push(
-        `The ${what} ${name} is called ${own} here: names are of lower-case letters, digits and underscores.`,
-      );
-    }
-    return own;
-  }
-}
-
 class Entities {
   readonly all: JsonObject[] = [];
   readonly #registry: FeastRegistry;
-  readonly #names: Names;
+  readonly #names: ImportedNames;
   readonly #notes: string[];
   readonly #types = new Map<string, string>();
-  constructor(registry: FeastRegistry, names: Names, notes: string[]) {
+  constructor(registry: FeastRegistry, names: ImportedNames, notes: string[]) {
     this.#registry = registry;
     this.#names = names;
     this.#notes = notes;
@@ -166,115 +128,12 @@ class Entities {
   }
 }
 
-class Sources {
-  readonly #byName = new Map<string, JsonObject & { fields: JsonObject[] }>();
-  readonly #names: Names;
-  readonly #notes: string[];
-  constructor(names: Names, notes: string[]) {
-    this.#names = names;
-    this.#notes = notes;
-  }
-
-  get all(): JsonObject[] {
-    return [...this.#byName.values()];
-  }
-
-  /** The source of a view: its fields grow by what each view reads. A push source gives its name, since clients push to it. */
-  of(view: FeastView): string {
-    const { streamSource } = view;
-    const batch = streamSource?.batchSource ?? view.batchSource;
-    const named = streamSource ?? batch;
-    if (named === undefined) throw new TypeError(`The feature view ${view.name} has no source.`);
-    const name = this.#names.of(named.name, "source");
-    let source = this.#byName.get(name);
-    if (source === undefined) {
-      source = this.#begin(name, named, batch, streamSource);
-      this.#byName.set(name, source);
-    }
-    const mapping = batch?.fieldMapping ?? {};
-    const columns = [...view.entityColumns, ...view.features.filter(() => view.aggregations.length === 0)];
-    for (const { name: column, valueType } of columns) this.#addField(source, columnOf(mapping, column), valueType);
-    for (const { column } of view.aggregations) {
-      const type = view.features.find((feature) => feature.name === column)?.valueType ?? "DOUBLE";
-      this.#addField(source, column, type);
-    }
-    return name;
-  }
-
-  #begin(name: string, named: FeastSource, batch: FeastSource | undefined, stream: FeastSource | undefined) {
-    const eventTime = named.timestampField || batch?.timestampField || "event_timestamp";
-    const createdAt = named.createdTimestampColumn || batch?.createdTimestampColumn || "";
-    const times = [eventTime, ...(createdAt === "" ? [] : [createdAt])];
-    const source: JsonObject & { fields: JsonObject[] } = {
-      name,
-      fields: times.map((time): JsonObject => ({ name: time, type: "TIMESTAMP" })),
-      eventTime,
-      ...(createdAt === "" ? {} : { createdAt }),
-      allowedLateness: anyTime,
-      maxFutureSkew: anyTime,
-      ...(named.owner === "" ? {} : { owner: named.owner }),
-      ...(named.description === "" ? {} : { description: named.description }),
-    };
-    const files = this.#filesOf(batch);
-    const topic = this.#topicOf(stream);
-    if (files !== undefined) source.batch = files;
-    // A source has to be somewhere: what could not be taken over is to be filled in.
-    if (topic !== undefined || files === undefined) source.stream = topic ?? { topic: name, format: "JSON" };
-    return source;
-  }
-
-  #filesOf(batch: FeastSource | undefined): JsonObject | undefined {
-    if (batch === undefined) return undefined;
-    const { name, type, fileOptions } = batch;
-    if (type !== "BATCH_FILE" || fileOptions === undefined) {
-      this.#notes.push(
-        `The data of the source ${name} is ${type || "of no known kind"}, which has no equal: give it as Parquet.`,
-      );
-      return undefined;
-    }
-    if (fileOptions.fileFormat?.deltaFormat !== undefined) {
-      this.#notes.push(`The data of the source ${name} is a Delta table, which has no equal: give it as Parquet.`);
-      return undefined;
-    }
-    if (/^[a-z0-9]+:\/\//.test(fileOptions.uri)) {
-      this.#notes.push(
-        `The data of the source ${name} lies at ${fileOptions.uri}: only files below the data root are read.`,
-      );
-      return undefined;
-    }
-    return { parquet: fileOptions.uri };
-  }
-
-  #topicOf(stream: FeastSource | undefined): JsonObject | undefined {
-    if (stream === undefined) return undefined;
-    if (stream.type === "PUSH_SOURCE") {
-      this.#notes.push(`Pushes to the source ${stream.name} go to a topic of its name.`);
-      return { topic: stream.name, format: "JSON" };
-    }
-    if (stream.type === "STREAM_KAFKA" && stream.kafkaOptions?.messageFormat.jsonFormat !== undefined) {
-      return { topic: stream.kafkaOptions.topic, format: "JSON" };
-    }
-    this.#notes.push(`The stream of the source ${stream.name} is ${stream.type}, not Kafka with JSON: it is not read.`);
-    return undefined;
-  }
-
-  #addField(source: { fields: JsonObject[]; name?: unknown }, name: string, valueType: string): void {
-    const type = valueTypes.get(valueType);
-    if (type === undefined || source.fields.some((field) => field.name === name)) return;
-    source.fields.push({ name, type });
-  }
-}
-
-/** The column of the data that a Feast source maps to a name. */
-const columnOf = (mapping: Readonly<Record<string, string>>, name: string): string =>
-  Object.entries(mapping).find(([, mapped]) => mapped === name)?.[0] ?? name;
-
 const texts = ({ description, owner }: { description: string; owner: string }): JsonObject => ({
   ...(description === "" ? {} : { description }),
   ...(owner === "" ? {} : { owner }),
 });
 
-const featuresOf = (view: FeastView, names: Names, notes: string[]): JsonObject => {
+const featuresOf = (view: FeastView, names: ImportedNames, notes: string[]): JsonObject => {
   const mapping = (view.streamSource?.batchSource ?? view.batchSource)?.fieldMapping ?? {};
   const features = view.features.flatMap(({ name, valueType, description }): JsonObject[] => {
     const type = valueTypes.get(valueType);
@@ -297,7 +156,7 @@ const featuresOf = (view: FeastView, names: Names, notes: string[]): JsonObject 
   return { features, ...(seconds === 0 ? {} : { ttl: `${seconds}s` }) };
 };
 
-const aggregatesOf = (view: FeastView, names: Names, notes: string[]): JsonObject => {
+const aggregatesOf = (view: FeastView, names: ImportedNames, notes: string[]): JsonObject => {
   if (view.ttl !== "" && secondsOf(view.ttl) !== 0) {
     notes.push(`The ttl of the stream feature view ${view.name} is left out: its windows say what counts.`);
   }
@@ -338,7 +197,7 @@ const secondsOf = (duration: string): number => {
 const servicesOf = (
   registry: FeastRegistry,
   views: ReadonlyMap<string, JsonObject>,
-  names: Names,
+  names: ImportedNames,
   notes: string[],
 ): { readonly featureServices: JsonObject[]; readonly joinedViews: JsonObject[] } => {
   const joined = new Map<string, JsonObject>();
