@@ -232,6 +232,8 @@ export class PipelinedStream extends StreamCall implements OpenStream {
     } else {
       this.#environment.streams.delete(this);
       this.respondWithStatus(status);
+      // What still comes is let go, so that the connection's window stays open.
+      this.stream.resume();
     }
   }
 

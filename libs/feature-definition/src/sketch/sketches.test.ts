@@ -55,8 +55,9 @@ describe("DISTINCT_COUNT's sketch", () => {
       partial.add(`${seed} ${index}`);
       partial.add(`${seed} ${index}`);
     }
-    const error = Math.abs(Number(partial.result()) - count) / count;
-    expect(error, `seed ${seed}`).toBeLessThanOrEqual((4 * 1.04) / 64);
+    // Two of a few values that fall into one register count as one.
+    const bound = Math.max(1, ((4 * 1.04) / 64) * count);
+    expect(Math.abs(Number(partial.result()) - count), `seed ${seed}`).toBeLessThanOrEqual(bound);
   });
 
   test("does not depend on how the values were grouped", () => {
