@@ -32,11 +32,18 @@ const postgresTypes: Readonly<Record<RandomType, string>> = {
   TIMESTAMP: "timestamptz",
 };
 
+/** Found by chance, and kept: DuckDB computes constants before it looks at the conditions around them. */
+const onceDifferent = [
+  "(NULLIF('abc'::text, 'ab'::text))::double precision",
+  "(NULLIF('abc'::text, 'ab'::text))::int8",
+];
+
 describe(`an expression (seed ${seed})`, () => {
   test("has one value in closures, DuckDB and PostgreSQL", { timeout: 600_000 }, async () => {
     const random = seededRandom(seed);
     const rows = Array.from({ length: rowCount }, () => columns.map(({ of }) => randomValue(random, of)));
-    const expressions = Array.from({ length: expressionCount }, () => compiledRandom(random));
+    const known = onceDifferent.map((text) => compileExpression(text, columns));
+    const expressions = [...known, ...Array.from({ length: expressionCount }, () => compiledRandom(random))];
     const inDuckDb = await duckDbValues(expressions, rows);
     const inPostgres = await postgresValues(expressions, rows);
     const differences = expressions.flatMap((expression, index) =>
@@ -57,7 +64,7 @@ describe(`an expression (seed ${seed})`, () => {
     const examples = [...new Map(differences.map((difference) => [difference.split("\n")[0], difference])).values()];
     expect(
       examples.slice(0, 5).join("\n"),
-      `${differences.length} of ${expressionCount * rowCount} values differ`,
+      `${differences.length} of ${expressions.length * rowCount} values differ`,
     ).toBe("");
   });
 });

@@ -16,13 +16,19 @@ const trimmed = (value: string): string => `trim(${value}, E' \\t\\n\\r\\f\\v')`
 const matches = (value: string, pattern: RegExp): string =>
   `regexp_full_match(${value}, '${pattern.source.slice(1, -1)}'${pattern.ignoreCase ? ", 'i'" : ""})`;
 
-/** DuckDB would also read `1.5` as a whole number. */
-const wholeFromText = (value = ""): string =>
-  `CASE WHEN ${value} IS NOT NULL AND NOT ${matches(value, wholeNumber)} THEN ${failing("INT64")} ELSE CAST(${trimmed(value)} AS BIGINT) END`;
+/**
+ * DuckDB would also read `1.5` as a whole number. Only what is tried can stand in a branch that is not taken: DuckDB
+ * computes constants before it looks at conditions, and a cast that fails there fails the query.
+ */
+const wholeFromText = (value = ""): string => {
+  const cast = `TRY_CAST(${trimmed(value)} AS BIGINT)`;
+  const isNone = `NOT ${matches(value, wholeNumber)} OR ${cast} IS NULL`;
+  return `CASE WHEN ${value} IS NOT NULL AND (${isNone}) THEN ${failing("INT64")} ELSE ${cast} END`;
+};
 
 /** DuckDB reads `1e999` as infinite and `1e-999` as 0; PostgreSQL refuses both. */
 const doubleFromText = (value = ""): string => {
-  const cast = `CAST(${trimmed(value)} AS DOUBLE)`;
+  const cast = `TRY_CAST(${trimmed(value)} AS DOUBLE)`;
   const lost = `(isinf(${cast}) AND NOT regexp_matches(${value}, '[iI]')) OR (${cast} = 0 AND regexp_matches(${value}, '^[^eE]*[1-9]'))`;
   return `CASE WHEN ${value} IS NOT NULL AND NOT ${matches(value, number)} THEN ${failing("DOUBLE")} WHEN ${lost} THEN ${failing("DOUBLE")} ELSE ${cast} END`;
 };
