@@ -15,13 +15,7 @@ const numeric: readonly ValueType[] = [ValueType.INT64, ValueType.DOUBLE, ValueT
 const ordered: readonly ValueType[] = [...numeric, ValueType.STRING, ValueType.TIMESTAMP];
 const scalar: readonly ValueType[] = [...ordered, ValueType.BOOL, ValueType.BYTES];
 
-interface Rule {
-  /** Types that `of` may have. */
-  readonly takes: readonly ValueType[];
-  gives(of: ValueType): ValueType;
-}
-
-/** The type of a list of values; undefined for a list itself. */
+/** The type of a list of values. */
 const listTypes = new Map<ValueType, ValueType>([
   [ValueType.BOOL, ValueType.BOOL_LIST],
   [ValueType.INT64, ValueType.INT64_LIST],
@@ -32,6 +26,14 @@ const listTypes = new Map<ValueType, ValueType>([
   [ValueType.TIMESTAMP, ValueType.TIMESTAMP_LIST],
 ]);
 
+const any: readonly ValueType[] = [...scalar, ...listTypes.values()];
+
+interface Rule {
+  /** Types that `of` may have. */
+  readonly takes: readonly ValueType[];
+  gives(of: ValueType): ValueType;
+}
+
 /** The most values that LAST_N keeps: each stands in the row, once for each tile that has any. */
 const mostLastValues = 100;
 
@@ -40,7 +42,7 @@ const theSame = (type: ValueType): ValueType => type;
 
 /** What the functions take and give. */
 const rules = new Map<AggregateFunction, Rule>([
-  [AggregateFunction.COUNT, { takes: scalar, gives: always(ValueType.INT64) }],
+  [AggregateFunction.COUNT, { takes: any, gives: always(ValueType.INT64) }],
   [
     AggregateFunction.SUM,
     { takes: numeric, gives: (of) => (of === ValueType.INT64 ? ValueType.INT64 : ValueType.DOUBLE) },
@@ -48,8 +50,8 @@ const rules = new Map<AggregateFunction, Rule>([
   [AggregateFunction.MEAN, { takes: numeric, gives: always(ValueType.DOUBLE) }],
   [AggregateFunction.MIN, { takes: ordered, gives: theSame }],
   [AggregateFunction.MAX, { takes: ordered, gives: theSame }],
-  [AggregateFunction.LAST, { takes: scalar, gives: theSame }],
-  [AggregateFunction.FIRST, { takes: scalar, gives: theSame }],
+  [AggregateFunction.LAST, { takes: any, gives: theSame }],
+  [AggregateFunction.FIRST, { takes: any, gives: theSame }],
   [AggregateFunction.STDDEV, { takes: numeric, gives: always(ValueType.DOUBLE) }],
   [AggregateFunction.VARIANCE, { takes: numeric, gives: always(ValueType.DOUBLE) }],
   [AggregateFunction.LAST_N, { takes: scalar, gives: (of) => listTypes.get(of) ?? ValueType.VALUE_TYPE_UNSPECIFIED }],

@@ -2,7 +2,13 @@ import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { CompiledAggregate } from "../compiled.ts";
 import { quoteText } from "../expression/duckdb-literal.ts";
-import { distinctCodeSql, distinctEstimateSql, percentileCodeSql, percentileValueSql } from "./sketch-sql.ts";
+import {
+  distinctCountSql,
+  distinctHashSql,
+  percentileCodeSql,
+  percentileValueSql,
+  registerCodeSql,
+} from "./sketch-sql.ts";
 
 /** How one aggregate is computed: by functions of DuckDB, over a frame or over a group, and an expression of them. */
 export interface AggregateSql {
@@ -15,7 +21,7 @@ export interface AggregateSql {
 /** What an aggregate reads of each event, as an expression over the source's columns; undefined for COUNT of rows. */
 export const eventValueSql = ({ function: aggregate, of }: CompiledAggregate): string | undefined => {
   if (of === undefined) return undefined;
-  if (aggregate === AggregateFunction.DISTINCT_COUNT) return distinctCodeSql(of.toSql(), of.type);
+  if (aggregate === AggregateFunction.DISTINCT_COUNT) return distinctHashSql(of.toSql(), of.type);
   if (aggregate === AggregateFunction.APPROX_PERCENTILE) return percentileCodeSql(of.toSql());
   return of.toSql();
 };
@@ -77,7 +83,10 @@ export const aggregateSql = (aggregate: CompiledAggregate, value: string, rank: 
       };
     }
     case AggregateFunction.DISTINCT_COUNT:
-      return { calls: [`list(DISTINCT ${value})%`], finish: (result = "") => distinctEstimateSql(result) };
+      return {
+        calls: [`count(DISTINCT ${value})%`, `list(DISTINCT ${registerCodeSql(value)})%`],
+        finish: (count = "", codes = "") => distinctCountSql(count, codes),
+      };
     case AggregateFunction.APPROX_PERCENTILE:
       return {
         calls: [`quantile_disc(${value}, CAST(${aggregate.percentile ?? 1} AS DOUBLE))%`],

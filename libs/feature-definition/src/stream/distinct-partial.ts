@@ -1,48 +1,82 @@
 import type { Scalar } from "../compiled.ts";
-import { distinctCode, distinctEstimate, valuesPerRegister } from "../sketch/distinct-sketch.ts";
+import {
+  distinctEstimate,
+  distinctHash,
+  mostExact,
+  registerCode,
+  valuesPerRegister,
+} from "../sketch/distinct-sketch.ts";
 import type { ByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import type { Partial } from "./partial.ts";
 
-/** The registers of a HyperLogLog that are not zero: see the sketch. */
+/**
+ * The hashes of the different values while they are few, then the registers of a HyperLogLog that are not zero. As soon
+ * as some of the values are too many for hashes, all of them are: the same values end in the same form, however they
+ * were grouped.
+ */
 export class DistinctPartial implements Partial {
-  /** The greatest code, by register. */
-  readonly #codes = new Map<number, number>();
+  readonly #hashes = new Set<number>();
+  /** The greatest code by register, once the hashes have become too many. */
+  #codes: Map<number, number> | undefined;
 
   add(value: Exclude<Scalar, null>): void {
-    this.#take(distinctCode(value));
+    this.#takeHash(distinctHash(value));
   }
 
   merge(other: Partial): void {
     if (!(other instanceof DistinctPartial)) throw new TypeError("distinct counts merge with distinct counts only");
-    for (const code of other.#codes.values()) this.#take(code);
+    if (other.#codes !== undefined) for (const code of other.#codes.values()) this.#takeCode(code);
+    for (const hash of other.#hashes) this.#takeHash(hash);
   }
 
   result(): bigint {
-    return distinctEstimate(this.#codes.values());
+    return this.#codes === undefined ? BigInt(this.#hashes.size) : distinctEstimate(this.#codes.values());
   }
 
   write(writer: ByteWriter): void {
-    writer.varint(this.#codes.size);
+    const numbers = this.#codes === undefined ? [...this.#hashes] : [...this.#codes.values()];
+    writer.varint(numbers.length * 2 + (this.#codes === undefined ? 0 : 1));
     let before = 0;
-    for (const code of [...this.#codes.values()].sort((a, b) => a - b)) {
-      writer.varint(code - before);
-      before = code;
+    for (const number of numbers.sort((a, b) => a - b)) {
+      writer.varint(number - before);
+      before = number;
     }
   }
 
   static read(reader: ByteReader): DistinctPartial {
     const partial = new DistinctPartial();
-    let code = 0;
-    for (let count = reader.varint(); count > 0; count--) {
-      code += reader.varint();
-      partial.#take(code);
+    const head = reader.varint();
+    let number = 0;
+    for (let count = Math.floor(head / 2); count > 0; count--) {
+      number += reader.varint();
+      if (head % 2 === 1) partial.#takeCode(number);
+      else partial.#takeHash(number);
     }
     return partial;
   }
 
-  #take(code: number): void {
+  #takeHash(hash: number): void {
+    if (this.#codes !== undefined) {
+      this.#takeCode(registerCode(hash));
+      return;
+    }
+    this.#hashes.add(hash);
+    if (this.#hashes.size > mostExact) this.#useRegisters();
+  }
+
+  #takeCode(code: number): void {
+    const codes = this.#useRegisters();
     const register = Math.floor(code / valuesPerRegister);
-    if (code > (this.#codes.get(register) ?? -1)) this.#codes.set(register, code);
+    if (code > (codes.get(register) ?? -1)) codes.set(register, code);
+  }
+
+  #useRegisters(): Map<number, number> {
+    if (this.#codes !== undefined) return this.#codes;
+    this.#codes = new Map();
+    const hashes = [...this.#hashes];
+    this.#hashes.clear();
+    for (const hash of hashes) this.#takeCode(registerCode(hash));
+    return this.#codes;
   }
 }

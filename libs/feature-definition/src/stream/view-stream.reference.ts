@@ -72,13 +72,17 @@ function extreme(values: readonly Exclude<Scalar, null>[], beats: (a: Scalar & {
   return values.reduce((best, value) => (beats(value, best) ? value : best));
 }
 
-/** HyperLogLog from its definition, with all registers and the bits as text. */
+/** Few values are told apart by themselves; more by HyperLogLog from its definition, with the bits as text. */
 function distinct(values: readonly Exclude<Scalar, null>[]): bigint {
+  const texts = values.map((value) =>
+    value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : Buffer.from(String(value)).toString("latin1"),
+  );
+  const different = [...new Set(texts)];
+  if (different.length <= 128) return BigInt(different.length);
   const registers = new Array<number>(4096).fill(0);
-  for (const value of values) {
-    const bytes = value instanceof Uint8Array ? value : Buffer.from(String(value));
-    const digits = createHash("md5").update(bytes).digest("hex").slice(0, 16);
-    const bits = BigInt(`0x${digits}`).toString(2).padStart(64, "0");
+  for (const text of different) {
+    const digits = createHash("md5").update(text, "latin1").digest("hex").slice(0, 12);
+    const bits = BigInt(`0x${digits}`).toString(2).padStart(48, "0");
     const register = Number.parseInt(bits.slice(0, 12), 2);
     const zeros = /^0*/.exec(bits.slice(12))?.[0].length ?? 0;
     registers[register] = Math.max(registers[register] ?? 0, zeros + 1);
@@ -91,10 +95,13 @@ function distinct(values: readonly Exclude<Scalar, null>[]): bigint {
 
 /** The value at the percentile, NaN being the greatest, and from it the value that stands for its bucket of 1 %. */
 function percentile(numbers: readonly number[], share: number): number {
-  const ordered = [...numbers].sort((a, b) => (Number.isNaN(a) ? 1 : Number.isNaN(b) ? -1 : a - b));
+  const ordered = [...numbers].sort((a, b) =>
+    Number.isNaN(a) ? 1 : Number.isNaN(b) ? -1 : a < b ? -1 : a > b ? 1 : 0,
+  );
   const value = ordered.find((_, index) => index + 1 >= share * ordered.length) ?? 0;
-  if (value === 0 || !Number.isFinite(value)) return value + 0;
+  if (!Number.isFinite(value)) return value;
+  if (Math.abs(value) < 2.25e-308) return 0;
   const gamma = 1.01 / 0.99;
   const bucket = Math.ceil(Math.log(Math.abs(value)) / Math.log(gamma));
-  return (Math.sign(value) * 2 * gamma ** bucket) / (gamma + 1);
+  return Math.sign(value) * 1.01 * gamma ** (bucket - 1);
 }

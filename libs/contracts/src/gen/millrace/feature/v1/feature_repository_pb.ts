@@ -895,7 +895,8 @@ export const AggregateFunction = {
   LAST_N: 10,
 
   /**
-   * How many different values, from HyperLogLog registers of the bits of an md5: about 1.6 % off. Nothing is null.
+   * How many different values: up to 128 exactly, beyond from HyperLogLog registers of the bits of an md5, about 1.6 % off.
+   * Nothing is null.
    *
    * @generated from enum value: DISTINCT_COUNT = 11;
    */
