@@ -5,6 +5,7 @@ import type { CompiledAggregate, CompiledExpression, CompiledSource } from "./co
 import { formatDurationUs } from "./duration.ts";
 import { compileExpression } from "./expression/compile-expression.ts";
 import { valueTypeName } from "./expression/expression-type.ts";
+import { listType, listTypes } from "./list-type.ts";
 import type { Problems } from "./problems.ts";
 
 const minuteUs = 60_000_000n;
@@ -15,18 +16,7 @@ const numeric: readonly ValueType[] = [ValueType.INT64, ValueType.DOUBLE, ValueT
 const ordered: readonly ValueType[] = [...numeric, ValueType.STRING, ValueType.TIMESTAMP];
 const scalar: readonly ValueType[] = [...ordered, ValueType.BOOL, ValueType.BYTES];
 
-/** The type of a list of values. */
-const listTypes = new Map<ValueType, ValueType>([
-  [ValueType.BOOL, ValueType.BOOL_LIST],
-  [ValueType.INT64, ValueType.INT64_LIST],
-  [ValueType.DOUBLE, ValueType.DOUBLE_LIST],
-  [ValueType.FLOAT, ValueType.FLOAT_LIST],
-  [ValueType.STRING, ValueType.STRING_LIST],
-  [ValueType.BYTES, ValueType.BYTES_LIST],
-  [ValueType.TIMESTAMP, ValueType.TIMESTAMP_LIST],
-]);
-
-const any: readonly ValueType[] = [...scalar, ...listTypes.values()];
+const any: readonly ValueType[] = [...scalar, ...listTypes];
 
 interface Rule {
   /** Types that `of` may have. */
@@ -54,7 +44,7 @@ const rules = new Map<AggregateFunction, Rule>([
   [AggregateFunction.FIRST, { takes: any, gives: theSame }],
   [AggregateFunction.STDDEV, { takes: numeric, gives: always(ValueType.DOUBLE) }],
   [AggregateFunction.VARIANCE, { takes: numeric, gives: always(ValueType.DOUBLE) }],
-  [AggregateFunction.LAST_N, { takes: scalar, gives: (of) => listTypes.get(of) ?? ValueType.VALUE_TYPE_UNSPECIFIED }],
+  [AggregateFunction.LAST_N, { takes: scalar, gives: (of) => listType(of) ?? ValueType.VALUE_TYPE_UNSPECIFIED }],
   [
     AggregateFunction.DISTINCT_COUNT,
     {

@@ -9,8 +9,8 @@ import type { CompiledEntity, CompiledField, CompiledSource } from "./compiled.t
 import { placeOf } from "./definition-origin.ts";
 import { parseDurationUs } from "./duration.ts";
 import { valueTypeName } from "./expression/expression-type.ts";
+import { elementType } from "./list-type.ts";
 import type { Problems } from "./problems.ts";
-import { elementType } from "./stream/scalar-codec.ts";
 
 const keyTypes: readonly ValueType[] = [
   ValueType.INT64,

@@ -27,5 +27,6 @@ export { compileExpression } from "./expression/compile-expression.ts";
 export { ExpressionEvaluationError, ExpressionInvalidError } from "./expression/expression-error.ts";
 export { FeatureServiceUnknownError } from "./feature-service-unknown-error.ts";
 export { FeatureUnknownError } from "./feature-unknown-error.ts";
+export { elementType } from "./list-type.ts";
 export { loadRepository } from "./load-repository.ts";
 export { storedViewOf } from "./view-features.ts";

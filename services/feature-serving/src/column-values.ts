@@ -6,7 +6,7 @@ import {
   ValueType,
 } from "@millrace/contracts/millrace/feature/v1/column";
 import { MillraceError, Reason } from "@millrace/errors";
-import type { CompiledField, Scalar } from "@millrace/feature-definition";
+import { type CompiledField, elementType, type Scalar } from "@millrace/feature-definition";
 
 /** Thrown when a column of a request is missing, unknown, of another type or of another length. */
 export class ColumnInvalidError extends MillraceError {
@@ -27,16 +27,6 @@ const caseOfType: Readonly<Record<number, ColumnValues["values"]["case"]>> = {
   [ValueType.TIMESTAMP]: "timestamps",
 };
 
-const elementOf: Readonly<Record<number, ValueType>> = {
-  [ValueType.BOOL_LIST]: ValueType.BOOL,
-  [ValueType.INT64_LIST]: ValueType.INT64,
-  [ValueType.DOUBLE_LIST]: ValueType.DOUBLE,
-  [ValueType.FLOAT_LIST]: ValueType.FLOAT,
-  [ValueType.STRING_LIST]: ValueType.STRING,
-  [ValueType.BYTES_LIST]: ValueType.BYTES,
-  [ValueType.TIMESTAMP_LIST]: ValueType.TIMESTAMP,
-};
-
 /**
  * The values of a request's column, one a row, in the form of the declared type.
  * @param path where the column stands in the request, for the error. @throws ColumnInvalidError
@@ -55,17 +45,21 @@ export function readColumn(column: Column, field: CompiledField, path: string): 
   return values.map((value, index) => (column.nulls[index] === 0 ? value : null));
 }
 
-function scalarsOf(values: ColumnValues | undefined, type: ValueType, path: string, name: string): readonly Scalar[] {
-  const element = elementOf[type];
+function scalarsOf(column: ColumnValues | undefined, type: ValueType, path: string, name: string): readonly Scalar[] {
+  const element = elementType(type);
   const expected = element === undefined ? caseOfType[type] : "lists";
-  const held = values?.values;
+  const held = column?.values;
   if (held?.case !== expected || held === undefined || held.case === undefined) {
     throw new ColumnInvalidError(path, `${expected} for ${name}`, held?.case ?? "no values");
   }
   if (held.case === "timestamps") return held.value.valuesUs;
   if (held.case !== "lists") return held.value.values;
-  const { offsets, elements } = held.value;
-  const items = scalarsOf(elements, element ?? ValueType.VALUE_TYPE_UNSPECIFIED, `${path}.lists.elements`, name);
+  const { offsets, elements, nulls } = held.value;
+  const values = scalarsOf(elements, element ?? ValueType.VALUE_TYPE_UNSPECIFIED, `${path}.lists.elements`, name);
+  if (nulls.length !== 0 && nulls.length !== values.length) {
+    throw new ColumnInvalidError(`${path}.lists.nulls`, `one byte an element (${values.length})`, `${nulls.length}`);
+  }
+  const items = nulls.length === 0 ? values : values.map((value, index) => (nulls[index] === 0 ? value : null));
   const rows: Scalar[] = [];
   for (let row = 0; row + 1 < offsets.length; row++) {
     const from = offsets[row] ?? 0;
@@ -103,14 +97,23 @@ export function packColumn(values: readonly Scalar[], type: ValueType): MessageI
         },
       };
   }
-  const element = elementOf[type] ?? ValueType.VALUE_TYPE_UNSPECIFIED;
+  const element = elementType(type) ?? ValueType.VALUE_TYPE_UNSPECIFIED;
   const offsets = [0];
   const items: Scalar[] = [];
+  let hasNulls = false;
   for (const value of values) {
-    if (Array.isArray(value)) items.push(...value);
+    for (const item of isList(value) ? value : []) {
+      items.push(item);
+      if (item === null) hasNulls = true;
+    }
     offsets.push(items.length);
   }
-  return { values: { case: "lists", value: { offsets, elements: packColumn(items, element) } } };
+  const nulls = hasNulls ? Uint8Array.from(items, (item) => (item === null ? 1 : 0)) : new Uint8Array();
+  return { values: { case: "lists", value: { offsets, elements: packColumn(items, element), nulls } } };
+}
+
+function isList(value: Scalar): value is readonly Scalar[] {
+  return Array.isArray(value);
 }
 
 function bigintOf(value: Scalar): bigint {

@@ -75,12 +75,12 @@ export const openDataRelation = async (
 };
 
 /** A list that must have so many elements. */
-const ofLength = (value: string, { name, length }: CompiledField, what: string): string =>
+export const ofLength = (value: string, { name, length }: CompiledField, what: string): string =>
   `CASE WHEN len(${value}) <> ${length} THEN error(${quoteText(lengthMessage(what, name, length))}) ELSE ${value} END`;
 
 /** What the query fails with; `engineError` finds it in the engine's own words. */
 const lengthMessage = (what: string, name: string, length: number | undefined): string =>
-  `${what} has a list ${name} of another length than ${length}`;
+  `${what}: the list ${name} has another length than ${length}`;
 
 const refuseMissing = (
   wanted: readonly CompiledField[],

@@ -8,7 +8,7 @@ import { quoteIdentifier } from "../expression/duckdb-literal.ts";
 import { ExpressionInvalidError } from "../expression/expression-error.ts";
 import { ColumnInvalidError } from "./column-invalid-error.ts";
 import { contentTag } from "./data-files.ts";
-import { openDataRelation } from "./data-relation.ts";
+import { ofLength, openDataRelation } from "./data-relation.ts";
 import type { DuckDbSession } from "./duckdb-session.ts";
 import { type LoadedEntityRows, neededColumns } from "./entity-rows.ts";
 
@@ -71,15 +71,21 @@ export const loadQueriedEntityRows = async (
   }
   if (violations.length > 0) throw new ColumnInvalidError(violations);
   const expressions = [
-    ...needed.map(({ name, expression }, index) => ({ name, expression, column: index === 0 ? "__event_time" : name })),
-    ...extra.map(({ name, expression }, index) => ({ name, expression, column: `extra ${index}` })),
-  ].flatMap(({ name, expression, column }) => (expression === undefined ? [] : [{ name, expression, column }]));
+    ...needed.map((field, index) => ({ ...field, column: index === 0 ? "__event_time" : field.name })),
+    ...extra.map((field, index) => ({ ...field, column: `extra ${index}`, length: undefined })),
+  ].flatMap(({ name, expression, column, length }) =>
+    expression === undefined ? [] : [{ name, expression, column, ...(length === undefined ? {} : { length }) }],
+  );
   const read = [
     ...new Set([...expressions.flatMap(({ expression }) => expression.columns), ...(where?.columns ?? [])]),
   ];
   const raw = keep === "all" ? relation.names : [];
   const selected = [
-    ...expressions.map(({ expression, column }) => `${expression.toSql()} AS ${quoteIdentifier(column)}`),
+    ...expressions.map(({ name, expression, column, length }) => {
+      const value = expression.toSql();
+      const field = { name, type: expression.type, ...(length === undefined ? {} : { length }) };
+      return `${length === undefined ? value : ofLength(value, field, "the entity rows")} AS ${quoteIdentifier(column)}`;
+    }),
     ...raw.map((name) => quoteIdentifier(`raw ${name}`)),
   ];
   const order = query.orderByEventTime ? '"__event_time", "__sequence"' : '"__sequence"';

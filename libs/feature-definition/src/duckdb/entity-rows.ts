@@ -8,14 +8,17 @@ import {
   type DuckDBType,
   type DuckDBValue,
   FLOAT,
+  LIST,
+  listValue,
   VARCHAR,
 } from "@duckdb/node-api";
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
-import { type DataType, type RecordBatch, type Table, TimeUnit, Type, tableFromIPC } from "apache-arrow";
+import { type DataType, type RecordBatch, type Table, TimeUnit, Type, tableFromIPC, Vector } from "apache-arrow";
 import type { CompiledFeatureService, CompiledField, Scalar } from "../compiled.ts";
 import { sha256Bytes } from "../digest.ts";
 import { quoteIdentifier } from "../expression/duckdb-literal.ts";
 import { duckDbType, expressionType, valueTypeName } from "../expression/expression-type.ts";
+import { elementType } from "../list-type.ts";
 import { scalarFromArrow } from "./arrow-columns.ts";
 import { ColumnInvalidError } from "./column-invalid-error.ts";
 import type { DuckDbSession } from "./duckdb-session.ts";
@@ -100,7 +103,7 @@ export const loadArrowEntityRows = async (
   }
   const selected = needed.slice(1).map(({ name, type }) => {
     const raw = quoteIdentifier(`raw ${name}`);
-    return `${type === ValueType.TIMESTAMP ? `make_timestamp(${raw})` : raw} AS ${quoteIdentifier(name)}`;
+    return `${instantsSql(raw, type)} AS ${quoteIdentifier(name)}`;
   });
   await session.connection.run(
     `CREATE TEMP VIEW entity_rows AS SELECT ${['"__ordinal"', '"__time"', ...selected].join(", ")} FROM entity_rows_raw`,
@@ -125,33 +128,71 @@ const readTable = (ipc: Uint8Array): Table => {
   }
 };
 
+/** Instants travel as integers, since DuckDB's values of them in chunks cost an object each. */
+const instantsSql = (raw: string, type: ValueType): string => {
+  if (type === ValueType.TIMESTAMP) return `make_timestamp(${raw})`;
+  return type === ValueType.TIMESTAMP_LIST ? `list_transform(${raw}, lambda us: make_timestamp(us))` : raw;
+};
+
 const columnValues = (
   batch: RecordBatch,
-  { name, type }: CompiledField,
+  { name, type, length }: CompiledField,
   start: number,
   rows: number,
   ordinal: number,
 ): DuckDBValue[] => {
   const vector = batch.getChild(name);
-  const read =
-    type === ValueType.TIMESTAMP ? instantReader(vector?.type) : (value: unknown) => scalarFromArrow(value, type);
+  const read = readerOf(type, vector?.type);
   return Array.from({ length: rows }, (_, row) => {
-    const value = read(type === ValueType.TIMESTAMP ? rawInstant(vector, start + row) : vector?.get(start + row));
+    const value = read(vector, start + row);
+    const field = `entity_rows.${name}[${ordinal + row}]`;
     if (value === undefined) {
-      throw new ColumnInvalidError([
-        {
-          field: `entity_rows.${name}[${ordinal + row}]`,
-          expected: `a value of type ${valueTypeName(type)}`,
-          got: String(vector?.get(start + row)),
-        },
-      ]);
+      const got = String(vector?.get(start + row));
+      throw new ColumnInvalidError([{ field, expected: `a value of type ${valueTypeName(type)}`, got }]);
     }
-    return value instanceof Uint8Array ? blobValue(value) : (value as DuckDBValue);
+    if (length !== undefined && Array.isArray(value) && value.length !== length) {
+      throw new ColumnInvalidError([{ field, expected: `${length} elements`, got: String(value.length) }]);
+    }
+    return duckDbValue(value);
   });
 };
 
+const duckDbValue = (value: Scalar): DuckDBValue => {
+  if (value instanceof Uint8Array) return blobValue(value);
+  if (typeof value === "object" && value !== null) return listValue(value.map(duckDbValue));
+  return value;
+};
+
+type ArrowVector = ReturnType<RecordBatch["getChild"]>;
+
+/** Reads a row of a vector as a value of a type; undefined where it does not fit. */
+const readerOf = (
+  type: ValueType,
+  arrow: DataType | undefined,
+): ((vector: ArrowVector, row: number) => Scalar | undefined) => {
+  if (type === ValueType.TIMESTAMP) {
+    const read = instantReader(arrow);
+    return (vector, row) => read(rawInstant(vector, row));
+  }
+  const element = elementType(type);
+  if (element === undefined) return (vector, row) => scalarFromArrow(vector?.get(row), type);
+  const readElement = readerOf(element, arrow?.children[0]?.type);
+  return (vector, row) => {
+    const list: unknown = vector?.get(row) ?? null;
+    if (list === null) return null;
+    if (!(list instanceof Vector)) return undefined;
+    const values: Scalar[] = [];
+    for (let index = 0; index < list.length; index++) {
+      const value = readElement(list, index);
+      if (value === undefined) return undefined;
+      values.push(value);
+    }
+    return values;
+  };
+};
+
 /** The stored number of a timestamp: Arrow's `get` would round it to milliseconds. */
-const rawInstant = (vector: ReturnType<RecordBatch["getChild"]>, row: number): unknown => {
+const rawInstant = (vector: ArrowVector, row: number): unknown => {
   if (vector === null || !vector.isValid(row)) return null;
   const [data] = vector.data;
   return data?.values[row];
@@ -171,6 +212,12 @@ const instantReader = (type: DataType | undefined): ((value: unknown) => Scalar 
 };
 
 const fits = (arrow: DataType, type: ValueType): boolean => {
+  const element = elementType(type);
+  if (element !== undefined) {
+    const [child] = arrow.children ?? [];
+    const isList = arrow.typeId === Type.List || arrow.typeId === Type.FixedSizeList;
+    return isList && child !== undefined && fits(child.type, element);
+  }
   const inner =
     arrow.typeId === Type.Dictionary ? (arrow as unknown as { readonly dictionary: DataType }).dictionary : arrow;
   switch (type) {
@@ -193,10 +240,14 @@ const fits = (arrow: DataType, type: ValueType): boolean => {
   }
 };
 
-const rawType = (type: ValueType): string =>
-  type === ValueType.TIMESTAMP ? "BIGINT" : duckDbType(expressionType(type));
+const rawType = (type: ValueType): string => {
+  if (type === ValueType.TIMESTAMP) return "BIGINT";
+  return type === ValueType.TIMESTAMP_LIST ? "BIGINT[]" : duckDbType(expressionType(type));
+};
 
 const chunkType = (type: ValueType): DuckDBType => {
+  const element = elementType(type);
+  if (element !== undefined) return LIST(chunkType(element));
   switch (type) {
     case ValueType.DOUBLE:
       return DOUBLE;

@@ -138,7 +138,7 @@ export const openSources = async (
 /** DuckDB's errors in words of ours; its own text, which may name paths and values, stays in the cause. */
 export const engineError = (error: unknown): unknown => {
   if (!(error instanceof Error) || error instanceof MillraceError) return error;
-  const list = /the source \S+ has a list \S+ of another length than \d+/.exec(error.message);
+  const list = /(the source \S+|the entity rows): the list \S+ has another length than \d+/.exec(error.message);
   if (list !== null) return new EngineFailedError(`DuckDB stopped: ${list[0]}.`, error);
   const overflow = /the SUM \S+ is beyond INT64/.exec(error.message);
   if (overflow !== null) return new EngineFailedError(`DuckDB stopped: ${overflow[0]}.`, error);

@@ -1,29 +1,8 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { Scalar } from "../compiled.ts";
+import { elementType } from "../list-type.ts";
 import { type ByteReader, RowCorruptError } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
-
-/** The type of a list's elements; undefined where the type is no list. */
-export function elementType(type: ValueType): ValueType | undefined {
-  switch (type) {
-    case ValueType.BOOL_LIST:
-      return ValueType.BOOL;
-    case ValueType.INT64_LIST:
-      return ValueType.INT64;
-    case ValueType.DOUBLE_LIST:
-      return ValueType.DOUBLE;
-    case ValueType.FLOAT_LIST:
-      return ValueType.FLOAT;
-    case ValueType.STRING_LIST:
-      return ValueType.STRING;
-    case ValueType.BYTES_LIST:
-      return ValueType.BYTES;
-    case ValueType.TIMESTAMP_LIST:
-      return ValueType.TIMESTAMP;
-    default:
-      return undefined;
-  }
-}
 
 /** Writes one value that is not null, in the way of its type. */
 export function writeScalar(writer: ByteWriter, type: ValueType, value: Exclude<Scalar, null>): void {
@@ -48,11 +27,14 @@ export function writeScalar(writer: ByteWriter, type: ValueType, value: Exclude<
   }
   const element = elementType(type);
   if (element === undefined) throw new RowCorruptError(`a list cannot be written as type ${type}`);
-  writer.varint(value.length);
-  for (const item of value) {
-    writer.u8(item === null ? 0 : 1);
-    if (item !== null) writeScalar(writer, element, item);
+  const hasNulls = value.includes(null);
+  writer.varint(value.length * 2 + (hasNulls ? 1 : 0));
+  for (let first = 0; hasNulls && first < value.length; first += 8) {
+    let bits = 0;
+    for (let bit = 0; bit < 8; bit++) if ((value[first + bit] ?? null) !== null) bits |= 1 << bit;
+    writer.u8(bits);
   }
+  for (const item of value) if (item !== null) writeScalar(writer, element, item);
 }
 
 /** Reads what writeScalar wrote for the same type. */
@@ -74,8 +56,13 @@ export function readScalar(reader: ByteReader, type: ValueType): Exclude<Scalar,
   }
   const element = elementType(type);
   if (element === undefined) throw new RowCorruptError(`unknown value type ${type}`);
-  const length = reader.varint();
+  const head = reader.varint();
+  const length = Math.floor(head / 2);
+  const present = head % 2 === 0 ? undefined : reader.raw(Math.ceil(length / 8));
   const list: Scalar[] = [];
-  for (let index = 0; index < length; index++) list.push(reader.u8() === 0 ? null : readScalar(reader, element));
+  for (let index = 0; index < length; index++) {
+    const isNull = present !== undefined && (((present[index >> 3] ?? 0) >> (index & 7)) & 1) === 0;
+    list.push(isNull ? null : readScalar(reader, element));
+  }
   return list;
 }

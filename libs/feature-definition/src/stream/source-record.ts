@@ -1,6 +1,6 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { CompiledField, CompiledSource, Row, Scalar } from "../compiled.ts";
-import { elementType } from "./scalar-codec.ts";
+import { elementType } from "../list-type.ts";
 
 /** Why a record cannot be used: the stable word of its dead letter, and a sentence. */
 export interface Rejection {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromJson } from "@bufbuild/protobuf";
 import { DuckDBInstance } from "@duckdb/node-api";
+import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { FeatureRepositorySchema } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import {
   makeData,
@@ -19,25 +20,12 @@ import { compileRepository } from "../compile-repository.ts";
 import type { Scalar } from "../compiled.ts";
 import { trainingSet } from "../duckdb/index.ts";
 import { createViewStream } from "./create-view-stream.ts";
+import { atUs, everyType, type TypeName, typeNames } from "./every-type.reference.ts";
 import { SourceRecordReader } from "./source-record.ts";
 import { writeSourceRecord } from "./write-source-record.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "value-types-"));
 afterAll(() => rmSync(folder, { recursive: true }));
-
-const atUs = BigInt(Date.UTC(2001, 0, 10)) * 1000n;
-
-/** A value of every type, the list of it, and how DuckDB writes the two. */
-const types = {
-  BOOL: { value: true, sql: "true", duckDb: "BOOLEAN" },
-  INT64: { value: -(2n ** 62n), sql: "-4611686018427387904", duckDb: "BIGINT" },
-  DOUBLE: { value: 0.1, sql: "0.1::DOUBLE", duckDb: "DOUBLE" },
-  FLOAT: { value: Math.fround(0.1), sql: "0.1::FLOAT", duckDb: "FLOAT" },
-  STRING: { value: "Zürich \u{1f600}", sql: "'Zürich \u{1f600}'", duckDb: "VARCHAR" },
-  BYTES: { value: Uint8Array.of(0, 255), sql: "'\\x00\\xFF'::BLOB", duckDb: "BLOB" },
-  TIMESTAMP: { value: atUs + 7n, sql: "make_timestamp(979084800000007)", duckDb: "TIMESTAMP" },
-} satisfies Record<string, { value: Scalar; sql: string; duckDb: string }>;
-const names = Object.keys(types) as (keyof typeof types)[];
 
 const repository = compileRepository(
   fromJson(FeatureRepositorySchema, {
@@ -48,8 +36,8 @@ const repository = compileRepository(
         fields: [
           { name: "shop", type: "STRING" },
           { name: "at", type: "TIMESTAMP" },
-          ...names.map((name) => ({ name: name.toLowerCase(), type: name })),
-          ...names.map((name) => ({ name: `${name.toLowerCase()}_list`, type: `${name}_LIST`, length: 3 })),
+          ...typeNames.map((name) => ({ name: name.toLowerCase(), type: name })),
+          ...typeNames.map((name) => ({ name: `${name.toLowerCase()}_list`, type: `${name}_LIST`, length: 3 })),
         ],
         eventTime: "at",
         batch: { parquet: "facts.parquet" },
@@ -61,30 +49,51 @@ const repository = compileRepository(
         name: "last",
         entity: "shop",
         source: "facts",
-        features: names.flatMap((name) => [
+        features: typeNames.flatMap((name) => [
           { name: name.toLowerCase(), type: name },
           { name: `${name.toLowerCase()}_list`, type: `${name}_LIST`, length: 3 },
         ]),
       },
+      {
+        name: "window",
+        entity: "shop",
+        source: "facts",
+        maxBytesPerKey: 1_000_000,
+        aggregates: typeNames.flatMap((name) => {
+          const of = name.toLowerCase();
+          return [
+            { name: `last_${of}`, function: "LAST", of, window: "1h" },
+            { name: `first_${of}_list`, function: "FIRST", of: `${of}_list`, window: "1h" },
+            { name: `last_two_${of}`, function: "LAST_N", n: 2, of, window: "1h" },
+            { name: `lists_of_${of}`, function: "COUNT", of: `${of}_list`, window: "1h" },
+          ];
+        }),
+      },
     ],
-    featureServices: [{ name: "all", features: ["last.*"] }],
+    featureServices: [{ name: "all", features: ["last.*", "window.*"] }],
   }),
 );
 const source = repository.sources.get("facts");
-const view = repository.views.get("last");
+const views = [...repository.views.values()];
 const service = repository.services.get("all");
-if (source === undefined || view === undefined || service === undefined) throw new Error("the repository lacks a part");
+if (source === undefined || service === undefined) throw new Error("the repository lacks a part");
 
-const lists: Scalar[] = names.map((name) => [types[name].value, null, types[name].value]);
-const row: Scalar[] = ["a", atUs, ...names.map((name) => types[name].value), ...lists];
-const expected = names.flatMap((name, index): Scalar[] => [types[name].value, lists[index] ?? null]);
+const lists: Scalar[] = typeNames.map((name) => [everyType[name].value, null, everyType[name].value]);
+const row: Scalar[] = ["a", atUs, ...typeNames.map((name) => everyType[name].value), ...lists];
+const expected = [
+  ...typeNames.flatMap((name, index): Scalar[] => [everyType[name].value, lists[index] ?? null]),
+  ...typeNames.flatMap((name, index): Scalar[] => {
+    const { value } = everyType[name];
+    return [value, lists[index] ?? null, [value], 1n];
+  }),
+];
 
-async function writeFacts(listSql: (name: keyof typeof types) => string): Promise<void> {
+async function writeFacts(listSql: (name: TypeName) => string): Promise<void> {
   const instance = await DuckDBInstance.create(":memory:");
   const connection = await instance.connect();
-  const columns = names.flatMap((name) => [
-    `CAST(${types[name].sql} AS ${types[name].duckDb}) AS ${name.toLowerCase()}`,
-    `CAST(${listSql(name)} AS ${types[name].duckDb}[]) AS ${name.toLowerCase()}_list`,
+  const columns = typeNames.flatMap((name) => [
+    `CAST(${everyType[name].sql} AS ${everyType[name].duckDb}) AS ${name.toLowerCase()}`,
+    `CAST(${listSql(name)} AS ${everyType[name].duckDb}[]) AS ${name.toLowerCase()}_list`,
   ]);
   await connection.run(
     `COPY (SELECT 'a' AS shop, make_timestamp(${atUs}) AS at, ${columns.join(", ")}) TO '${join(folder, "facts.parquet")}' (FORMAT parquet)`,
@@ -110,9 +119,9 @@ async function offline(): Promise<Scalar[]> {
 }
 
 /** Arrow's reader gives instants in milliseconds. */
-const scalarOf = (value: unknown, type: number): Scalar => {
+const scalarOf = (value: unknown, type: ValueType): Scalar => {
   if (value instanceof Vector) return Array.from(value, (element) => scalarOf(element, type));
-  const isInstant = [7, 17].includes(type);
+  const isInstant = type === ValueType.TIMESTAMP || type === ValueType.TIMESTAMP_LIST;
   return isInstant && typeof value === "number" ? BigInt(Math.round(value * 1000)) : ((value ?? null) as Scalar);
 };
 
@@ -121,14 +130,16 @@ describe("a value of every type, and a list of every type", () => {
     const read = new SourceRecordReader(source).read(writeSourceRecord(source, row), Number(atUs));
     if ("reason" in read) throw new Error(read.detail);
     expect(read.row).toEqual(row);
-    const stream = createViewStream(view);
-    const bytes = stream.fold(undefined, [{ ...read, partition: 0, offset: 0, origin: 1 }]);
-    const served = stream.serve(bytes, Number(atUs) + 1, { nowUs: 0, withExpiredValues: false });
-    expect(served.values).toEqual(expected);
+    const served = views.flatMap((view) => {
+      const stream = createViewStream(view);
+      const bytes = stream.fold(undefined, [{ ...read, partition: 0, offset: 0, origin: 1 }]);
+      return stream.serve(bytes, Number(atUs) + 1, { nowUs: 0, withExpiredValues: false }).values;
+    });
+    expect(served).toEqual(expected);
   });
 
   test("comes out of the offline engine the same", async () => {
-    await writeFacts((name) => `[${types[name].sql}, NULL, ${types[name].sql}]`);
+    await writeFacts((name) => `[${everyType[name].sql}, NULL, ${everyType[name].sql}]`);
     expect(await offline()).toEqual(expected);
   });
 });
@@ -141,8 +152,8 @@ describe("a list of another length than declared", () => {
   });
 
   test("stops a training set, and names source and column", async () => {
-    await writeFacts((name) => (name === "FLOAT" ? "[0.1]" : `[${types[name].sql}, NULL, ${types[name].sql}]`));
-    await expect(offline()).rejects.toThrow(/the source facts has a list float_list of another length than 3/);
+    await writeFacts((name) => (name === "FLOAT" ? "[0.1]" : `[${everyType[name].sql}, NULL, ${everyType[name].sql}]`));
+    await expect(offline()).rejects.toThrow(/the source facts: the list float_list has another length than 3/);
   });
 
   test("may be null", () => {

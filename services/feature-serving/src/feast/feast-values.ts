@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@millrace/contracts/feast/types/Value";
 import { type ColumnValues, ValueType } from "@millrace/contracts/millrace/feature/v1/column";
-import type { CompiledField, Scalar } from "@millrace/feature-definition";
+import { type CompiledField, elementType, type Scalar } from "@millrace/feature-definition";
 import { ColumnInvalidError } from "../column-values.ts";
 
 /*
@@ -10,17 +10,6 @@ import { ColumnInvalidError } from "../column-values.ts";
  */
 
 const microsecondsPerSecond = 1_000_000n;
-
-/** A list's element type, by the type of the list. */
-const elementTypes: ReadonlyMap<ValueType, ValueType> = new Map([
-  [ValueType.BOOL_LIST, ValueType.BOOL],
-  [ValueType.INT64_LIST, ValueType.INT64],
-  [ValueType.DOUBLE_LIST, ValueType.DOUBLE],
-  [ValueType.FLOAT_LIST, ValueType.FLOAT],
-  [ValueType.STRING_LIST, ValueType.STRING],
-  [ValueType.BYTES_LIST, ValueType.BYTES],
-  [ValueType.TIMESTAMP_LIST, ValueType.TIMESTAMP],
-]);
 
 /** Which of Feast's kinds of value a type takes. */
 const takenCases: ReadonlyMap<ValueType, readonly string[]> = new Map([
@@ -51,7 +40,7 @@ export const scalarOfFeast = ({ val }: Value, field: CompiledField, path: string
     throw new ColumnInvalidError(path, `${taken.map(protoName).join(" or ")} for ${field.name}`, protoName(val.case));
   }
   const { value } = val;
-  const element = elementTypes.get(field.type);
+  const element = elementType(field.type);
   if (element === undefined) return elementOfFeast(value, field.type);
   const { val: elements } = value as { readonly val: readonly unknown[] };
   return elements.map((each) => elementOfFeast(each, element));
