@@ -120,7 +120,7 @@ const compileOf = (
     problems.add(`${place}.of`, `an expression: only COUNT may go without`, "nothing");
     return "invalid";
   }
-  const of = problems.expression(`${place}.of`, () => compileExpression(aggregate.of, source.fields));
+  const of = problems.expression(`${place}.of`, () => compileExpression(aggregate.of, source.columns));
   if (of === undefined) return "invalid";
   if (rule.takes.includes(of.type)) return of;
   const expected = `a value of type ${rule.takes.map(valueTypeName).join(", ")} for ${aggregateFunctionName(aggregate.function)}`;

@@ -97,6 +97,45 @@ describe("a feature repository", () => {
   });
 });
 
+describe("derived columns", () => {
+  const derived = (columns: string) =>
+    good.replace("createdAt: received_at", `createdAt: received_at\n    derived: ${columns}`);
+
+  test("are columns as others: of conditions, values and entity keys, with the type of their expression", async () => {
+    const yaml = derived("[{name: port, expression: upper(airport)}, {name: far, expression: \"port || '!'\"}]")
+      .replace('where: "delay', "entityColumns: {airport: far}\n    where: \"port <> 'X' AND delay")
+      .replace("{name: delay}, {name: late", "{name: far}, {name: late")
+      .replaceAll(/last_arrival([._]+)delay(?=[\] ])/g, "last_arrival$1far")
+      .replace("far * 2", "far || '?'");
+    const { sources, views } = await compiled(yaml);
+    expect(sources.get("arrivals")?.columns.map(({ name }) => name)).toEqual([
+      "airport",
+      "delay",
+      "arrived_at",
+      "received_at",
+      "port",
+      "far",
+    ]);
+    expect(views.get("airport_delays")?.keyColumns).toEqual(["far"]);
+  });
+
+  test("change the versions of the views that read them, also through others, and of no other view", async () => {
+    const versions = async (yaml: string) =>
+      [...(await compiled(yaml)).views.values()].map(({ name, version }) => `${name}@${version}`);
+    const reading = (columns: string) =>
+      derived(columns).replace("features: [{name: delay}", "features: [{name: b}, {name: delay}");
+    const [delays, last] = await versions(reading("[{name: a, expression: delay + 1}, {name: b, expression: a * 2}]"));
+    const [delays2, last2] = await versions(
+      reading("[{name: a, expression: delay + 2}, {name: b, expression: a * 2}]"),
+    );
+    expect(delays2).toBe(delays);
+    expect(last2).not.toBe(last);
+    const unread = "[{name: a, expression: delay + 1}, {name: b, expression: a * 2}, {name: c, expression: b + 1}]";
+    expect(await versions(reading(unread))).toEqual([delays, last]);
+    expect(delays).toBe((await versions(good))[0]);
+  });
+});
+
 describe("the version of a view", () => {
   const versionOf = async (yaml: string) => (await compiled(yaml)).views.get("airport_delays")?.version;
 
@@ -250,10 +289,34 @@ describe("a repository with mistakes is refused with file, path and reason:", ()
       "joinedViews[0].name",
     ],
     [
-      "a derived column, which is not computed yet",
+      "a derived column that reads a later one",
       "createdAt: received_at",
-      "createdAt: received_at\n    derived: [{name: late, expression: delay > 15}]",
-      "sources[0].derived[0]",
+      "createdAt: received_at\n    derived: [{name: late, expression: very_late}, {name: very_late, expression: delay > 60}]",
+      "sources[0].derived[0].expression",
+    ],
+    [
+      "a derived column that reads itself",
+      "createdAt: received_at",
+      "createdAt: received_at\n    derived: [{name: late, expression: late}]",
+      "sources[0].derived[0].expression",
+    ],
+    [
+      "a derived column with the name of a field",
+      "createdAt: received_at",
+      "createdAt: received_at\n    derived: [{name: delay, expression: '1'}]",
+      "sources[0].derived[0].name",
+    ],
+    [
+      "a derived column twice",
+      "createdAt: received_at",
+      "createdAt: received_at\n    derived: [{name: late, expression: delay > 1}, {name: late, expression: delay > 2}]",
+      "sources[0].derived[1].name",
+    ],
+    [
+      "a time that is derived",
+      "eventTime: arrived_at",
+      "eventTime: landed_at\n    derived: [{name: landed_at, expression: arrived_at}]",
+      "sources[0].eventTime",
     ],
     [
       "deletions, which are not read yet",

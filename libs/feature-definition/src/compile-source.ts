@@ -5,6 +5,7 @@ import {
   type Source,
   StreamSource_Format,
 } from "@millrace/contracts/millrace/feature/v1/feature_repository";
+import { compileDerived } from "./compile-derived.ts";
 import type { CompiledEntity, CompiledField, CompiledSource } from "./compiled.ts";
 import { placeOf } from "./definition-origin.ts";
 import { parseDurationUs } from "./duration.ts";
@@ -48,12 +49,13 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
   sources.forEach((source, index) => {
     const place = placeOf(source, `sources[${index}]`);
     const fields = compileFields(source.fields, `${place}.fields`, problems);
+    const derivedNames = new Set(source.derived.map(({ name }) => name));
     const requireTime = (key: string, name: string): void => {
       const field = fields.find((candidate) => candidate.name === name);
       if (field?.type === ValueType.TIMESTAMP) return;
       const got =
         field === undefined
-          ? `${JSON.stringify(name)}, which is no field`
+          ? `${JSON.stringify(name)}, which is ${derivedNames.has(name) ? "derived" : "no field"}`
           : `${name}, of type ${valueTypeName(field.type)}`;
       problems.add(`${place}.${key}`, "the name of a TIMESTAMP field of this source", got);
     };
@@ -63,9 +65,12 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
     if (source.batch === undefined && source.stream === undefined) {
       problems.add(place, "batch, stream, or both", "neither");
     }
+    const derived = compileDerived(source.derived, fields, `${place}.derived`, problems);
     compiled.set(source.name, {
       name: source.name,
       fields,
+      derived,
+      columns: [...fields, ...derived],
       eventTime: source.eventTime,
       createdAt: source.createdAt === "" ? undefined : source.createdAt,
       allowedLatenessUs: durationOf(
@@ -88,9 +93,6 @@ const refuseUnread = (source: Source, place: string, problems: Problems): void =
   if (source.deleted !== "") {
     problems.add(`${place}.deleted`, "none, since deletions are not read yet", source.deleted);
   }
-  source.derived.forEach(({ name }, index) => {
-    problems.add(`${place}.derived[${index}]`, "none, since derived columns are not computed yet", name);
-  });
   const { stream } = source;
   if (stream !== undefined && (stream.framing !== 0 || stream.envelope !== 0 || stream.descriptorSet.length > 0)) {
     problems.add(`${place}.stream`, "no framing, envelope or descriptors, which are not read yet", "one of them");

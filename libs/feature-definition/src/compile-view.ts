@@ -2,7 +2,7 @@ import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { Feature, FeatureView } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import { compileAggregate } from "./compile-aggregate.ts";
 import { durationOf } from "./compile-source.ts";
-import type { CompiledEntity, CompiledFeature, CompiledSource, CompiledView } from "./compiled.ts";
+import type { CompiledEntity, CompiledExpression, CompiledFeature, CompiledSource, CompiledView } from "./compiled.ts";
 import { placeOf } from "./definition-origin.ts";
 import { shortDigest } from "./digest.ts";
 import { columnExpression, compileExpression, expressionMeaning } from "./expression/compile-expression.ts";
@@ -51,7 +51,7 @@ const compileView = (
   const where =
     view.where === ""
       ? undefined
-      : problems.expression(`${place}.where`, () => compileExpression(view.where, source.fields, ValueType.BOOL));
+      : problems.expression(`${place}.where`, () => compileExpression(view.where, source.columns, ValueType.BOOL));
   const base = {
     name: view.name,
     entity,
@@ -78,6 +78,11 @@ const compileView = (
     });
     const version = shortDigest({
       ...meaning,
+      ...derivedMeaning(
+        source,
+        aggregates.map(({ of }) => of),
+        base,
+      ),
       aggregates: aggregates.map(({ name, function: of, of: value, windowUs, hopUs, type, n, percentile }) => [
         name,
         of,
@@ -98,10 +103,31 @@ const compileView = (
   const ttlUs = view.ttl === "" ? undefined : durationOf(view.ttl, "", `${place}.ttl`, problems);
   const version = shortDigest({
     ...meaning,
+    ...derivedMeaning(
+      source,
+      features.map(({ expression }) => expression),
+      base,
+    ),
     ttlUs: ttlUs ?? "",
     features: features.map(({ name, type, expression }) => [name, type, expressionMeaning(expression)]),
   });
   return { kind: "latestRow", ...base, features, ttlUs, version };
+};
+
+/** The derived columns that a view reads, also through others: they are part of what its values mean. */
+const derivedMeaning = (
+  source: CompiledSource,
+  values: readonly (CompiledExpression | undefined)[],
+  { keyColumns, where }: Pick<CompiledView, "keyColumns" | "where">,
+): { readonly derived?: readonly unknown[] } => {
+  const read = new Set([...keyColumns, ...[where, ...values].flatMap((expression) => expression?.columns ?? [])]);
+  const found: unknown[] = [];
+  for (const { name, type, expression } of [...source.derived].reverse()) {
+    if (!read.has(name)) continue;
+    for (const column of expression.columns) read.add(column);
+    found.push([name, type, expressionMeaning(expression)]);
+  }
+  return found.length === 0 ? {} : { derived: found };
 };
 
 const compileRowFeature = (
@@ -113,11 +139,11 @@ const compileRowFeature = (
   const declared = feature.type === ValueType.VALUE_TYPE_UNSPECIFIED ? undefined : feature.type;
   const expression = problems.expression(`${place}${feature.expression === "" ? ".name" : ".expression"}`, () =>
     feature.expression === ""
-      ? columnExpression(feature.name, source.fields, declared)
-      : compileExpression(feature.expression, source.fields, declared),
+      ? columnExpression(feature.name, source.columns, declared)
+      : compileExpression(feature.expression, source.columns, declared),
   );
   if (expression === undefined) return undefined;
-  const column = source.fields.find(({ name }) => name === (feature.expression || feature.name).trim());
+  const column = source.columns.find(({ name }) => name === (feature.expression || feature.name).trim());
   if (feature.length !== 0 && column?.length !== feature.length) {
     const expected = "that of the column which the feature is, since others may have any";
     problems.add(
@@ -143,13 +169,13 @@ const keyColumnsOf = (
   }
   return entity.keys.map((key) => {
     const column = view.entityColumns[key.name] ?? key.name;
-    const field = source.fields.find(({ name }) => name === column);
+    const field = source.columns.find(({ name }) => name === column);
     if (field?.type !== key.type) {
       problems.add(
         `${place}.entityColumns`,
-        `a field of the source ${source.name} of type ${valueTypeName(key.type)} for the key ${key.name}`,
+        `a column of the source ${source.name} of type ${valueTypeName(key.type)} for the key ${key.name}`,
         field === undefined
-          ? `${JSON.stringify(column)}, which is no field`
+          ? `${JSON.stringify(column)}, which it has not`
           : `${column}, of type ${valueTypeName(field.type)}`,
       );
     }

@@ -41,10 +41,18 @@ export interface CompiledEntity {
   readonly keys: readonly CompiledField[];
 }
 
+export interface DerivedColumn extends CompiledField {
+  readonly expression: CompiledExpression;
+}
+
 export interface CompiledSource {
   readonly name: string;
-  /** The schema that expressions over this source are compiled against. */
+  /** What its records and files hold. */
   readonly fields: readonly CompiledField[];
+  /** Computed from the fields, in order: each may read those before it. */
+  readonly derived: readonly DerivedColumn[];
+  /** The fields, then the derived columns: the schema of expressions over this source, and of the rows of its events. */
+  readonly columns: readonly CompiledField[];
   readonly eventTime: string;
   /** Undefined: the event time in batch data, the log's append time in a stream. */
   readonly createdAt: string | undefined;

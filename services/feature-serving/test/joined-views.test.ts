@@ -34,6 +34,7 @@ const repository = fromJson(FeatureRepositorySchema, {
       fields: [field("airport", "STRING"), field("delay", "DOUBLE"), field("at", "TIMESTAMP")],
       eventTime: "at",
       createdAt: "at",
+      derived: [{ name: "code", expression: "upper(airport)" }],
       batch: { parquet: "arrivals.parquet" },
       stream: { topic: "arrivals", format: "JSON" },
     },
@@ -50,6 +51,7 @@ const repository = fromJson(FeatureRepositorySchema, {
     {
       name: "airport_delays",
       entity: "airport",
+      entityColumns: { airport: "code" },
       source: "arrivals",
       aggregates: [
         { name: "mean_24h", function: "MEAN", of: "delay", window: "24h" },
@@ -75,7 +77,7 @@ const repository = fromJson(FeatureRepositorySchema, {
 });
 
 const arrivals = Array.from({ length: 300 }, (_, index) => ({
-  airport: `A${index % 3}`,
+  airport: `${index % 2 === 0 ? "a" : "A"}${index % 3}`,
   delay: ((index * 37) % 101) - 20.5,
   at: startUs + BigInt(index) * 120n * second,
 }));

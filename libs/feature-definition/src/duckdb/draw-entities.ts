@@ -4,6 +4,7 @@ import type { CompiledFeatureService, CompiledRepository } from "../compiled.ts"
 import { quoteIdentifier, quoteText } from "../expression/duckdb-literal.ts";
 import { arrowType, plainValue } from "./arrow-columns.ts";
 import type { DataRelation } from "./data-relation.ts";
+import { derivedColumnsSql } from "./derived-columns-sql.ts";
 import { type DuckDbOptions, DuckDbSession } from "./duckdb-session.ts";
 import { newestEventUs } from "./newest-event.ts";
 import { SourceDataInvalidError } from "./source-data-invalid-error.ts";
@@ -72,12 +73,11 @@ const drawColumns = async (
   const views = [...names].flatMap((name) => repository.views.get(name) ?? []);
   for (const { entity, source, keyColumns } of views.sort((a, b) => b.entity.keys.length - a.entity.keys.length)) {
     if (entity.keys.every(({ name }) => columns.has(name))) continue;
-    const fields = source.fields.filter(({ name }) => keyColumns.includes(name));
     const keys = keyColumns.map(quoteIdentifier);
     const texts = keys.map((key) => `CAST(${key} AS VARCHAR)`).join(", ");
     const drawn = await session.rows(
       `SELECT DISTINCT ${keys.map((key, index) => `${key} AS k${index}`).join(", ")}, md5(concat_ws('|', ${texts}, ${quoteText(String(seed))})) AS place
-        FROM (${relations.get(source.name)?.select(fields)})
+        FROM (${derivedColumnsSql(source, relations.get(source.name)?.select(source.fields) ?? "")})
         WHERE ${keys.map((key) => `${key} IS NOT NULL`).join(" AND ")} ORDER BY place LIMIT ${count}`,
     );
     entity.keys.forEach(({ name, type }, index) => {

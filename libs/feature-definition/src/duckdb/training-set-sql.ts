@@ -5,6 +5,7 @@ import type { CompiledFeatureService, CompiledRepository, CompiledSource, Compil
 import { quoteIdentifier } from "../expression/duckdb-literal.ts";
 import { fullNameOf, storedViewOf } from "../view-features.ts";
 import { aggregateViewSql } from "./aggregate-view-sql.ts";
+import { derivedColumnsSql } from "./derived-columns-sql.ts";
 import { latestRowViewSql } from "./latest-row-view-sql.ts";
 import { type CommonTable, tableOf, type ViewTables } from "./view-sql.ts";
 
@@ -31,7 +32,10 @@ export const trainingSetSql = (
   const parts = reads.map((read) => ({ name: read.view.name, ...readSql(read, asOf) }));
   const sources = [...new Set(reads.map(({ view }) => view.source))];
   const tables: CommonTable[] = [
-    ...sources.map((source) => ({ name: quoteIdentifier(`source: ${source.name}`), sql: sourceSql(source) })),
+    ...sources.map((source) => ({
+      name: quoteIdentifier(`source: ${source.name}`),
+      sql: derivedColumnsSql(source, sourceSql(source)),
+    })),
     ...parts.flatMap(({ tables: own }) => own),
   ];
   const alias = (view: string): string => `v${parts.findIndex(({ name }) => name === view)}`;

@@ -63,6 +63,8 @@ const shape = z.strictObject({
     where: z.string().optional(),
     ttl: z.string().optional(),
     allowedLateness: z.string().optional(),
+    derived: z.array(z.strictObject({ name: z.string(), expression: z.string() })).optional(),
+    entityColumns: z.record(z.string(), z.string()).optional(),
   }),
   events: z.array(
     z.strictObject({
@@ -130,7 +132,7 @@ const expectedOf = (expect: z.output<typeof value>, type: ValueType): Scalar => 
 };
 
 const repositoryOf = (view: Written["view"]): CompiledRepository => {
-  const { keys, latest, where, ttl, allowedLateness, of, ...aggregate } = view;
+  const { keys, latest, where, ttl, allowedLateness, derived, entityColumns, of, ...aggregate } = view;
   const feature: JsonObject =
     latest === undefined
       ? {
@@ -165,12 +167,20 @@ const repositoryOf = (view: Written["view"]): CompiledRepository => {
           eventTime: "at",
           createdAt: "known_at",
           ...(allowedLateness === undefined ? {} : { allowedLateness }),
+          ...(derived === undefined ? {} : { derived }),
           batch: { parquet: "trips.parquet" },
           stream: { topic: "trips", format: "JSON" },
         },
       ],
       featureViews: [
-        { name: "view", entity: "place", source: "trips", ...(where === undefined ? {} : { where }), ...feature },
+        {
+          name: "view",
+          entity: "place",
+          source: "trips",
+          ...(where === undefined ? {} : { where }),
+          ...(entityColumns === undefined ? {} : { entityColumns }),
+          ...feature,
+        },
       ],
       featureServices: [{ name: "scenario", features: ["view.feature"] }],
     }),

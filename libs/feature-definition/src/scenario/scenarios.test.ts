@@ -18,6 +18,7 @@ import {
 import type { Scalar } from "../compiled.ts";
 import { trainingSet } from "../duckdb/training-set.ts";
 import { referenceValues } from "../stream/view-stream.reference.ts";
+import { withDerivedColumns } from "../stream/with-derived-columns.ts";
 import { runScenarios, type ScenarioAnswer } from "./run-scenarios.contract.ts";
 import type { Scenario, ScenarioAsk } from "./scenario.contract.ts";
 
@@ -25,9 +26,11 @@ await runScenarios({
   name: "The naive reference",
   answer: async ({ view, events }, asks) =>
     asks.map(({ keys, timeUs, asOf }) => {
+      const places = view.keyColumns.map((column) => view.source.columns.findIndex(({ name }) => name === column));
       const counting = events
+        .map((event) => withDerivedColumns(view.source, event))
         .map((row, offset) => ({ row, offset, eventTimeUs: Number(row[5]), createdAtUs: Number(row[6]) }))
-        .filter(({ row }) => keys.every((key, index) => key !== null && row[index] === key))
+        .filter(({ row }) => keys.every((key, index) => key !== null && row[places[index] ?? -1] === key))
         .filter(({ eventTimeUs, createdAtUs }) => createdAtUs - eventTimeUs <= Number(view.source.allowedLatenessUs))
         .filter(({ eventTimeUs, createdAtUs }) => eventTimeUs - createdAtUs <= Number(view.source.maxFutureSkewUs))
         .filter(({ createdAtUs }) => asOf === AsOf.EVENT_TIME || createdAtUs <= Number(timeUs))

@@ -49,7 +49,7 @@ export interface SlotValues {
 }
 
 /** More instants than this are not kept apart: the row then settles at a later time, and refuses earlier ones. */
-const mostInstants = 64;
+export const mostInstants = 64;
 
 export function emptyAggregateRow(): AggregateRow {
   return {

@@ -2,12 +2,18 @@ import { FeatureStatus, ValueType } from "@millrace/contracts/millrace/feature/v
 import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { AggregateView, Scalar } from "../compiled.ts";
 import { AggregateOverflowError } from "./aggregate-overflow-error.ts";
-import { type AggregateRow, emptyAggregateRow, foldAggregates, type SlotValues } from "./aggregate-row.ts";
+import {
+  type AggregateRow,
+  emptyAggregateRow,
+  foldAggregates,
+  mostInstants,
+  type SlotValues,
+} from "./aggregate-row.ts";
 import { decodeAggregateRow, encodeAggregateRow } from "./aggregate-row-codec.ts";
 import { valueOrNull } from "./event-filter.ts";
-import { createPartial, type Partial, type PartialSpec } from "./partial.ts";
+import { createPartial, type Partial } from "./partial.ts";
 import type { SourceEvent } from "./source-event.ts";
-import { floorTo, type PlannedAggregate, planTiles, type TilePlan } from "./tile-plan.ts";
+import { floorTo, type PlannedAggregate, planTiles, rowBytes, type TilePlan } from "./tile-plan.ts";
 import { TimeInThePastError } from "./time-in-the-past-error.ts";
 import type { RowSize, ServedRow, ServeOptions, ViewStream } from "./view-stream.ts";
 
@@ -54,22 +60,9 @@ export class AggregateStream implements ViewStream {
     return { statuses, values, eventTimesUs };
   }
 
-  /** Typical: an event in a third of the tiles. Worst: one in each, and as many instants as are kept apart. */
   size(): RowSize {
-    const partialBytes = this.#plan.slots.reduce((sum, slot) => sum + typicalPartialBytes(slot), 0);
-    const tileBytes = 3 + Math.ceil(this.#plan.slots.length / 8) + partialBytes;
-    let tiles = 0;
-    let olderUs = 0;
-    for (const level of this.#plan.levels) {
-      const reachUs = Math.max(...level.windows.map(({ windowUs, hopUs }) => windowUs + hopUs));
-      tiles += Math.ceil(Math.max(0, reachUs - olderUs) / level.sizeUs) + 1;
-      olderUs = Math.max(olderUs, reachUs);
-    }
-    const head = 32;
-    return {
-      typicalBytes: head + Math.ceil(tiles / 3) * tileBytes + tileBytes + 4,
-      worstBytes: head + tiles * tileBytes + 2 * (tileBytes + 4),
-    };
+    const { typical, worst } = rowBytes(this.#plan, mostInstants);
+    return { typicalBytes: typical, worstBytes: worst };
   }
 
   #slotValues(event: SourceEvent): Scalar[] {
@@ -96,20 +89,5 @@ export class AggregateStream implements ViewStream {
       throw new AggregateOverflowError(this.view.name, aggregate.name);
     }
     return aggregate.type === ValueType.FLOAT && typeof value === "number" ? Math.fround(value) : value;
-  }
-}
-
-/** A sketch is as large as what it saw was different: here a dozen values in a tile. */
-function typicalPartialBytes({ kind, n }: PartialSpec): number {
-  switch (kind) {
-    case "count":
-      return 2;
-    case "lastValues":
-      return 1 + 14 * n;
-    case "distinct":
-    case "percentile":
-      return 1 + 12 * 4;
-    default:
-      return 14;
   }
 }

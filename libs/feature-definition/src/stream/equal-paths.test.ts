@@ -57,6 +57,10 @@ async function offline(compiled: CompiledRepository, asks: readonly Ask[], asOf:
       asks.map(({ shop }) => shop),
       new Utf8(),
     ),
+    place: vectorFromArray(
+      asks.map(({ shop }) => placeOf(shop)),
+      new Utf8(),
+    ),
     customer: vectorFromArray(
       asks.map(({ customer }) => customer),
       new Int64(),
@@ -82,14 +86,31 @@ function readEvents(compiled: CompiledRepository, rows: readonly (readonly Scala
   });
 }
 
-function keyOf(view: CompiledView, shop: Scalar, customer: Scalar): string {
-  const key = encodeEntityKey(view.entity, view.entity.name === "shop" ? [shop] : [shop, customer]);
+const placeOf = (shop: string): string => shop.toUpperCase();
+
+function keyOf(view: CompiledView, { shop, customer }: Ask): string {
+  const values: Readonly<Record<string, Scalar>> = { shop, customer, place: placeOf(shop) };
+  return nameOf(
+    view,
+    view.entity.keys.map(({ name }) => values[name] ?? null),
+  );
+}
+
+function nameOf(view: CompiledView, values: readonly Scalar[]): string {
+  const key = encodeEntityKey(view.entity, values);
   return key === undefined ? "" : Buffer.from(key).toString("latin1");
 }
 
-function ofKey(view: CompiledView, events: readonly SourceEvent[], { shop, customer }: Ask): SourceEvent[] {
-  const wanted = keyOf(view, shop, customer);
-  return events.filter(({ row }) => keyOf(view, row[0] ?? null, row[1] ?? null) === wanted && countsIn(view, row));
+function ofKey(view: CompiledView, events: readonly SourceEvent[], ask: Ask): SourceEvent[] {
+  const wanted = keyOf(view, ask);
+  const places = view.keyColumns.map((column) => view.source.columns.findIndex(({ name }) => name === column));
+  return events.filter(
+    ({ row }) =>
+      nameOf(
+        view,
+        places.map((place) => row[place] ?? null),
+      ) === wanted && countsIn(view, row),
+  );
 }
 
 /** Folds in small batches, with repetitions, through the bytes of the row. */
@@ -159,7 +180,7 @@ describe(`a feature has one value (seed ${seed})`, { timeout: 120_000 }, () => {
         [...asks, ...earlier].forEach((ask, index) => {
           const own = ofKey(view, events, ask);
           const expected = referenceValues(view, own, ask.atUs);
-          const key = keyOf(view, ask.shop, ask.customer);
+          const key = keyOf(view, ask);
           const { stream, row } = folded.get(key) ?? foldInBatches(view, own, random);
           folded.set(key, { stream, row });
           const options = { nowUs: 0, withExpiredValues: false };

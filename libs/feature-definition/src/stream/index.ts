@@ -9,4 +9,5 @@ export { type ReadRecord, type Rejection, SourceRecordReader } from "./source-re
 export { floorTo, tailOf } from "./tile-plan.ts";
 export { TimeInThePastError } from "./time-in-the-past-error.ts";
 export type { RowSize, ServedRow, ServeOptions, ViewStream } from "./view-stream.ts";
+export { withDerivedColumns } from "./with-derived-columns.ts";
 export { writeSourceRecord } from "./write-source-record.ts";

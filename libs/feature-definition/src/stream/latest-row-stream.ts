@@ -4,6 +4,7 @@ import { AppliedPositions } from "./applied-positions.ts";
 import { ByteReader, RowCorruptError } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import { valueOrNull } from "./event-filter.ts";
+import { fixedLength, headBytes, orderBytes, valueBytes } from "./planned-bytes.ts";
 import { readScalar, writeScalar } from "./scalar-codec.ts";
 import { compareOrder, type EventOrder, type SourceEvent } from "./source-event.ts";
 import { TimeInThePastError } from "./time-in-the-past-error.ts";
@@ -91,8 +92,13 @@ export class LatestRowStream implements ViewStream {
   }
 
   size(): RowSize {
-    const bytes = 32 + Math.ceil(this.features.length / 8) + this.features.length * 9;
-    return { typicalBytes: bytes, worstBytes: bytes * 2 };
+    const values = this.view.features.map(({ type, expression }) =>
+      valueBytes(type, fixedLength(expression, this.view.source.fields)),
+    );
+    const bitmap = Math.ceil(values.length / 8);
+    const typical = orderBytes.typical + bitmap + values.reduce((sum, value) => sum + value.typical, 0);
+    const worst = orderBytes.worst + bitmap + values.reduce((sum, value) => sum + value.worst, 0);
+    return { typicalBytes: headBytes.typical + typical, worstBytes: headBytes.worst + (mostCandidates + 1) * worst };
   }
 
   /** Puts the event in its place, unless another of the same event time stands after it. */

@@ -51,6 +51,8 @@ export interface PartialSpec {
   readonly inputType: ValueType;
   /** How many values are kept, where several are; else 0. */
   readonly n: number;
+  /** Of lists: how many elements each has; undefined for any number. */
+  readonly length: number | undefined;
 }
 
 /** Which partial a function over values of a type needs. */

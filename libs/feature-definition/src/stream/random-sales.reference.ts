@@ -53,6 +53,7 @@ export function salesRepository(): CompiledRepository {
     fromJson(FeatureRepositorySchema, {
       entities: [
         { name: "shop", keys: [{ name: "shop", type: "STRING" }] },
+        { name: "place", keys: [{ name: "place", type: "STRING" }] },
         {
           name: "visitor",
           keys: [
@@ -77,6 +78,11 @@ export function salesRepository(): CompiledRepository {
           eventTime: "sold_at",
           createdAt: "known_at",
           allowedLateness: "36h",
+          derived: [
+            { name: "items_or_one", expression: "coalesce(items, 1)" },
+            { name: "share", expression: "amount / nullif(items_or_one, 0)" },
+            { name: "place", expression: "CASE WHEN shop <> '12' THEN upper(shop) END" },
+          ],
           batch: { parquet: "sales.parquet" },
         },
       ],
@@ -90,6 +96,20 @@ export function salesRepository(): CompiledRepository {
           aggregates: aggregates.slice(0, 60),
         },
         {
+          name: "by_place",
+          entity: "place",
+          source: "sales",
+          where: "items_or_one < 4",
+          aggregates: windows.slice(1, 4).flatMap((window, w) =>
+            ["COUNT", "SUM", "MEAN", "MIN", "MAX", "LAST"].map((name) => ({
+              name: `${name.toLowerCase()}_share_${w}`,
+              function: name,
+              of: "share",
+              window,
+            })),
+          ),
+        },
+        {
           name: "last_sale",
           entity: "shop",
           source: "sales",
@@ -101,7 +121,7 @@ export function salesRepository(): CompiledRepository {
           ],
         },
       ],
-      featureServices: [{ name: "all", features: ["by_shop.*", "by_visitor.*", "last_sale.*"] }],
+      featureServices: [{ name: "all", features: ["by_shop.*", "by_visitor.*", "by_place.*", "last_sale.*"] }],
     }),
   );
 }

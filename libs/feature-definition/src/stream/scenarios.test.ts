@@ -41,7 +41,7 @@ await runScenarios({
 });
 
 function keyOf(view: CompiledView, row: Row): Scalar[] {
-  return view.keyColumns.map((column) => row[view.source.fields.findIndex(({ name }) => name === column)] ?? null);
+  return view.keyColumns.map((column) => row[view.source.columns.findIndex(({ name }) => name === column)] ?? null);
 }
 
 function nameOf(view: CompiledView, keys: readonly Scalar[]): string | undefined {

@@ -14,7 +14,7 @@ export interface EventOrder {
 
 /** One fact, as the stream path folds it. */
 export interface SourceEvent extends EventOrder {
-  /** The source's columns, in the order of its fields. */
+  /** The source's columns, fields and derived ones, in their order. */
   readonly row: Row;
   /** 48 bits that name the life of the topic (its epoch) or the run of a materialization: see `originOf`. */
   readonly origin: number;

@@ -1,6 +1,7 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { CompiledField, CompiledSource, Row, Scalar } from "../compiled.ts";
 import { elementType } from "../list-type.ts";
+import { withDerivedColumns } from "./with-derived-columns.ts";
 
 /** Why a record cannot be used: the stable word of its dead letter, and a sentence. */
 export interface Rejection {
@@ -64,7 +65,7 @@ export class SourceRecordReader {
     return this.judge(row, appendedAtUs);
   }
 
-  /** Judges a row by its two times. */
+  /** Judges a row of the source's fields by its two times, and adds the derived columns. */
   judge(row: Row, appendedAtUs: number): ReadRecord | Rejection {
     const eventTimeUs = timeOf(row[this.#eventTime]);
     if (eventTimeUs === undefined) {
@@ -87,7 +88,7 @@ export class SourceRecordReader {
       const detail = `it became known ${-lateUs} µs before it happened, ${this.#source.maxFutureSkewUs} µs are allowed`;
       return { reason: "FROM_THE_FUTURE", detail };
     }
-    return { row, eventTimeUs, createdAtUs };
+    return { row: withDerivedColumns(this.#source, row), eventTimeUs, createdAtUs };
   }
 }
 

@@ -1,6 +1,7 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { AggregateView, CompiledAggregate, CompiledExpression } from "../compiled.ts";
 import { type PartialSpec, partialKind } from "./partial.ts";
+import { fixedLength, headBytes, type PlannedBytes, partialBytes } from "./planned-bytes.ts";
 
 /** One kind of partial over one expression, shared by all aggregates that can be read from it. */
 export interface TileSlot extends PartialSpec {
@@ -46,7 +47,9 @@ export function planTiles(view: AggregateView): TilePlan {
     const window = { windowUs: Number(aggregate.windowUs), hopUs: Number(aggregate.hopUs) };
     const n = aggregate.n ?? 0;
     const id = `${kind} ${inputType} ${n} ${aggregate.of?.text ?? ""}`;
-    const entry = slots.get(id) ?? { slot: { kind, inputType, n, of: aggregate.of }, windows: [], index: slots.size };
+    const { of } = aggregate;
+    const length = of === undefined ? undefined : fixedLength(of, view.source.fields);
+    const entry = slots.get(id) ?? { slot: { kind, inputType, n, length, of }, windows: [], index: slots.size };
     slots.set(id, entry);
     entry.windows.push(window);
     return { aggregate, slot: entry.index, ...window };
@@ -59,6 +62,40 @@ export function planTiles(view: AggregateView): TilePlan {
     };
   });
   return { slots: [...slots.values()].map(({ slot, windows }) => ({ ...slot, windows })), aggregates, levels };
+}
+
+/**
+ * The bytes of a row: typically with events in a third of its tiles, at worst in each of them.
+ * @param mostInstants how many events of the near future may be kept apart from the tiles.
+ */
+export function rowBytes({ levels, slots }: TilePlan, mostInstants: number): PlannedBytes {
+  let { typical, worst } = headBytes;
+  const bitmap = Math.ceil(slots.length / 8);
+  const tileBytes = (held: readonly TileSlot[]): PlannedBytes => {
+    const sizes = held.map(partialBytes);
+    return {
+      typical: 3 + bitmap + sizes.reduce((sum, size) => sum + size.typical, 0),
+      worst: 9 + bitmap + sizes.reduce((sum, size) => sum + size.worst, 0),
+    };
+  };
+  let olderUs = 0;
+  levels.forEach(({ sizeUs, windows }, index) => {
+    const reachUs = Math.max(...windows.map(reachOf));
+    // A tile waits here until all of the coarser one that it goes into is out of reach.
+    const waitUs = levels[index + 1]?.sizeUs ?? 0;
+    const held = slots.filter((slot) => Math.max(...slot.windows.map(reachOf)) > olderUs);
+    const tile = tileBytes(held);
+    typical += Math.ceil(Math.max(0, reachUs - olderUs) / sizeUs / 3) * tile.typical;
+    worst += (Math.ceil((Math.max(0, reachUs - olderUs) + waitUs) / sizeUs) + 1) * tile.worst;
+    olderUs = Math.max(olderUs, reachUs);
+  });
+  const instant = tileBytes(slots);
+  return { typical: typical + instant.typical, worst: worst + mostInstants * instant.worst };
+}
+
+/** How far back a window may see. */
+function reachOf({ windowUs, hopUs }: Window): number {
+  return windowUs + hopUs;
 }
 
 /** The largest multiple of `step` that is not above `timeUs`: floor towards −∞, exact for whole numbers below 2^53. */

@@ -23,9 +23,12 @@ const day = 24 * hour;
 const columns = ["airport", "delay", "count", "city"] as const;
 const types = { airport: ValueType.STRING, delay: ValueType.DOUBLE, count: ValueType.INT64, city: ValueType.STRING };
 
+const fields = columns.map((name) => ({ name, type: types[name] }));
 const source: CompiledSource = {
   name: "arrivals",
-  fields: columns.map((name) => ({ name, type: types[name] })),
+  fields,
+  derived: [],
+  columns: fields,
   eventTime: "arrived_at",
   createdAt: undefined,
   allowedLatenessUs: BigInt(day),

@@ -1,8 +1,8 @@
 import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { NewRecord } from "@millrace/event-log";
-import type { CompiledSource, CompiledView, Scalar } from "@millrace/feature-definition";
-import { encodeEntityKey, writeSourceRecord } from "@millrace/feature-definition/stream";
+import type { CompiledView, Row, Scalar } from "@millrace/feature-definition";
+import { encodeEntityKey, withDerivedColumns, writeSourceRecord } from "@millrace/feature-definition/stream";
 import type { Unary } from "@millrace/grpc";
 import { SourceUnknownError } from "../catalogue.ts";
 import { ColumnInvalidError, readColumn } from "../column-values.ts";
@@ -58,7 +58,7 @@ export const push =
       if (row[timeField] === null) {
         throw new ColumnInvalidError(`columns.${source.eventTime}`, `a time in row ${index}`, "null");
       }
-      const key = keyed === undefined ? undefined : keyOf(source, keyed, row);
+      const key = keyed === undefined ? undefined : keyOf(keyed, withDerivedColumns(keyed.source, row));
       records.push({ ...(key === undefined ? {} : { key }), value: writeSourceRecord(source, row) });
     }
     const info = await log.ensureTopic(topic, topicPartitions);
@@ -73,7 +73,9 @@ export const push =
     return { positions, rows: BigInt(rows) };
   };
 
-function keyOf(source: CompiledSource, view: CompiledView, row: readonly Scalar[]): Uint8Array | undefined {
-  const values = view.keyColumns.map((column) => row[source.fields.findIndex(({ name }) => name === column)] ?? null);
+function keyOf(view: CompiledView, row: Row): Uint8Array | undefined {
+  const values = view.keyColumns.map(
+    (column) => row[view.source.columns.findIndex(({ name }) => name === column)] ?? null,
+  );
   return encodeEntityKey(view.entity, values);
 }

@@ -29,7 +29,7 @@ export class ViewRouter {
     this.id = `${view.name}@${view.version}`;
     this.#view = view;
     this.#rowKey = rowKeyOf(view);
-    this.#keyColumns = view.keyColumns.map((column) => view.source.fields.findIndex(({ name }) => name === column));
+    this.#keyColumns = view.keyColumns.map((column) => view.source.columns.findIndex(({ name }) => name === column));
   }
 
   /** Whether all columns of the entity's key have a value. */
