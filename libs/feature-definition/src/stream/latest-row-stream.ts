@@ -60,12 +60,12 @@ export class LatestRowStream implements ViewStream {
     }
     if (!isChanged) return undefined;
     row.settledUs = Math.max(row.settledUs, knownUpToUs);
-    if (row.candidates.length > mostCandidates) {
-      row.settledUs = row.candidates[row.candidates.length - mostCandidates]?.eventTimeUs ?? row.settledUs;
+    this.#dropSettled(row);
+    const surplus = row.candidates[row.candidates.length - mostCandidates];
+    if (surplus !== undefined && row.candidates.length > mostCandidates) {
+      row.settledUs = Math.max(row.settledUs, surplus.eventTimeUs);
+      this.#dropSettled(row);
     }
-    let settled = 0;
-    while ((row.candidates[settled + 1]?.eventTimeUs ?? Number.POSITIVE_INFINITY) <= row.settledUs) settled++;
-    row.candidates.splice(0, settled);
     return this.#encode(row);
   }
 
@@ -99,6 +99,13 @@ export class LatestRowStream implements ViewStream {
     const typical = orderBytes.typical + bitmap + values.reduce((sum, value) => sum + value.typical, 0);
     const worst = orderBytes.worst + bitmap + values.reduce((sum, value) => sum + value.worst, 0);
     return { typicalBytes: headBytes.typical + typical, worstBytes: headBytes.worst + (mostCandidates + 1) * worst };
+  }
+
+  /** Drops the rows that a newer one at `settledUs` or before has replaced. */
+  #dropSettled(row: LatestRow): void {
+    let settled = 0;
+    while ((row.candidates[settled + 1]?.eventTimeUs ?? Number.POSITIVE_INFINITY) <= row.settledUs) settled++;
+    row.candidates.splice(0, settled);
   }
 
   /** Puts the event in its place, unless another of the same event time stands after it. */

@@ -100,4 +100,15 @@ describe("the bytes that a plan states for a key", () => {
     expect(bytes / typicalBytes).toBeLessThan(1.1);
     expect(bytes).toBeLessThan(worstBytes);
   });
+
+  test("of a latest row hold while many rows of the near future wait", () => {
+    const view = viewOf({ features: [{ name: "amount" }, { name: "label" }] });
+    const waiting = Array.from({ length: 200 }, (_, index) => ({
+      ...eventAt(startUs + index * 1_000_000, index),
+      createdAtUs: startUs,
+    }));
+    const bytes = createViewStream(view).fold(undefined, waiting)?.length ?? 0;
+    expect(bytes).toBeGreaterThan(20 * createViewStream(view).size().typicalBytes);
+    expect(bytes).toBeLessThan(createViewStream(view).size().worstBytes);
+  });
 });
