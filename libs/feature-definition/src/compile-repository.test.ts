@@ -199,7 +199,7 @@ describe("a repository with mistakes is refused with file, path and reason:", ()
     ],
     ["an unknown source", "source: arrivals\n    where", "source: arrival\n    where", "featureViews[0].source"],
     ["an input that nobody has", "[last_arrival.delay]", "[last_arrival.delays]", "onDemandViews[0].inputs[0]"],
-    ["an input that could make a cycle", "[last_arrival.delay]", "[push_back.hour]", "onDemandViews[0].inputs[0]"],
+    ["an input that is made of itself", "[last_arrival.delay]", "[push_back.hour]", "onDemandViews[0].inputs"],
     [
       "a declared type that does not fit",
       "type: INT64, expression",

@@ -6,8 +6,10 @@ import { shortDigest } from "./digest.ts";
 import { valueTypeName } from "./expression/expression-type.ts";
 import { FeatureUnknownError } from "./feature-unknown-error.ts";
 import { Problems } from "./problems.ts";
+import { readsOf } from "./reads-of.ts";
 import { requiredColumns } from "./required-columns.ts";
 import { selectFeatures } from "./select-features.ts";
+import { fullNameOf } from "./view-features.ts";
 
 type ServedViews = Pick<CompiledRepository, "views" | "joinedViews" | "onDemandViews">;
 
@@ -67,6 +69,16 @@ const compileService = (
   }
   if (unknown.length > 0) return undefined;
   const required = requiredColumns(features, repository);
+  const read = new Map<string, string>();
+  for (const { view, feature } of readsOf(features, repository)) {
+    const fullName = fullNameOf(view, feature);
+    const clashes = [...required.entityKeys, ...required.requestFields].some((column) => column.name === fullName);
+    const other = clashes ? "a column that callers send" : read.get(fullName);
+    if (other !== undefined) {
+      problems.add(`${place}.features`, `one thing named ${fullName}`, `${other}, and the feature ${view}.${feature}`);
+    }
+    read.set(fullName, `${view}.${feature}`);
+  }
   for (const { name: column, types } of required.conflicts) {
     const got = types.map(valueTypeName).join(" and ");
     problems.add(`${place}.features`, `one type for the column ${column} that callers send`, got);

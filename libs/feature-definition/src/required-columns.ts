@@ -1,5 +1,6 @@
 import type { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { CompiledField, CompiledRepository, ServiceFeature } from "./compiled.ts";
+import { readsOf } from "./reads-of.ts";
 
 export interface RequiredColumns {
   readonly entityKeys: readonly CompiledField[];
@@ -20,20 +21,13 @@ export const requiredColumns = (
     if (!into.has(field.name)) into.set(field.name, field);
     types.set(field.name, (types.get(field.name) ?? new Set()).add(field.type));
   };
-  const seen = new Set<string>();
-  const visit = (name: string): void => {
-    if (seen.has(name)) return;
-    seen.add(name);
-    const onDemand = repository.onDemandViews.get(name);
-    for (const field of onDemand?.request ?? []) require(requestFields, field);
-    for (const { view } of onDemand?.inputs ?? []) visit(view);
+  for (const name of new Set(readsOf(features, repository).map(({ view }) => view))) {
+    for (const field of repository.onDemandViews.get(name)?.request ?? []) require(requestFields, field);
     for (const key of repository.joinedViews.get(name)?.keys ?? []) {
       if (key.kind === "column") require(entityKeys, key.column);
-      else visit(key.view);
     }
     for (const key of repository.views.get(name)?.entity.keys ?? []) require(entityKeys, key);
-  };
-  for (const { view } of features) visit(view);
+  }
   for (const name of entityKeys.keys()) requestFields.delete(name);
   return {
     entityKeys: [...entityKeys.values()],

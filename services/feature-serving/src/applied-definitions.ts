@@ -9,6 +9,7 @@ import {
   type CompiledRepository,
   type CompiledView,
   compileRepository,
+  readsOf,
   storedViewOf,
 } from "@millrace/feature-definition";
 import { type FeaturePlan, planFeatures, type ViewStreams } from "./feature-plan.ts";
@@ -125,11 +126,8 @@ export function assembleDefinitions(
 function planService(repository: CompiledRepository, streams: ViewStreams, name: string): FeaturePlan | undefined {
   const service = repository.services.get(name);
   if (service === undefined) return undefined;
-  const isOnline = service.features.every(({ view }) => {
-    const keys = repository.joinedViews.get(view)?.keys ?? [];
-    const read = [view, ...keys.flatMap((key) => (key.kind === "feature" ? [key.view] : []))];
-    return read.every((name) => storedViewOf(repository, name)?.online !== false);
-  });
+  const reads = readsOf(service.features, repository);
+  const isOnline = reads.every(({ view }) => storedViewOf(repository, view)?.online !== false);
   return isOnline ? planFeatures(repository, streams, service, name) : undefined;
 }
 

@@ -6,6 +6,7 @@ import { DuckDBInstance } from "@duckdb/node-api";
 import { FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
 import { FeatureRepositorySchema } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import {
+  Float64,
   makeData,
   Table,
   TimestampMicrosecond,
@@ -70,9 +71,21 @@ const repository = fromJson(FeatureRepositorySchema, {
       inputs: ["origin_delays.mean_24h", "destination_delays.mean_24h"],
       features: [{ name: "delay", expression: "origin_delays__mean_24h - destination_delays__mean_24h" }],
     },
+    {
+      name: "verdict",
+      request: [{ name: "limit", type: "DOUBLE" }],
+      inputs: ["difference.delay", "origin_delays.count_24h"],
+      features: [
+        { name: "over", expression: 'abs(difference__delay) > "limit"' },
+        { name: "weight", expression: "coalesce(difference__delay, 0.0) * origin_delays__count_24h" },
+      ],
+    },
   ],
   featureServices: [
-    { name: "v1", features: ["flight.origin", "origin_delays.*", "destination_delays.*", "difference.delay"] },
+    {
+      name: "v1",
+      features: ["flight.origin", "origin_delays.*", "destination_delays.*", "verdict.*", "difference.delay"],
+    },
   ],
 });
 
@@ -92,6 +105,7 @@ const flights = [
   { flight: "f4", origin: "A2", at: endUs - 7n * hour },
 ];
 const asked = ["f0", "f1", "f2", "f3", "f4", "unknown"];
+const limits = [0, 1, 2, 3, 4, 5];
 const destinations = ["A2", "A2", "A0", "nowhere", "A1", "A0"];
 
 describe("joined views", { timeout: 120_000 }, () => {
@@ -167,6 +181,7 @@ describe("joined views", { timeout: 120_000 }, () => {
     const answer = await service.client.getFeatures({
       selection: { case: "featureService", value: "v1" },
       entities: [column("flight", asked), column("destination", destinations)],
+      request: [{ name: "limit", values: { values: { case: "doubles", value: { values: limits } } } }],
       atUs: [endUs],
     });
     return new Map(
@@ -214,6 +229,7 @@ describe("joined views", { timeout: 120_000 }, () => {
     const rows = new Table({
       flight: vectorFromArray(asked, new Utf8()),
       destination: vectorFromArray(destinations, new Utf8()),
+      limit: vectorFromArray(limits, new Float64()),
       event_time: new Vector([makeData({ type: new TimestampMicrosecond("UTC"), data, length: data.length })]),
     });
     const parts: Uint8Array[] = [];
@@ -225,7 +241,7 @@ describe("joined views", { timeout: 120_000 }, () => {
     }
     const table = tableFromIPC(Buffer.concat(parts));
     const features = await served();
-    expect(features.size).toBe(6);
+    expect(features.size).toBe(8);
     for (const [name, { values, statuses }] of features) {
       asked.forEach((flight, row) => {
         const isKnown = statuses[row] === FeatureStatus.PRESENT || name.endsWith("count_24h");

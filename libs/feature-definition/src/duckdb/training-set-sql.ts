@@ -1,8 +1,16 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { AsOf } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import type { CompiledFeatureService, CompiledRepository, CompiledSource, CompiledView, JoinKey } from "../compiled.ts";
+import type {
+  CompiledFeatureService,
+  CompiledOnDemandView,
+  CompiledRepository,
+  CompiledSource,
+  CompiledView,
+  JoinKey,
+} from "../compiled.ts";
 import { quoteIdentifier } from "../expression/duckdb-literal.ts";
+import { type FeatureRead, readsOf } from "../reads-of.ts";
 import { fullNameOf, storedViewOf } from "../view-features.ts";
 import { aggregateViewSql } from "./aggregate-view-sql.ts";
 import { derivedColumnsSql } from "./derived-columns-sql.ts";
@@ -53,16 +61,16 @@ export const trainingSetSql = (
     sql: `SELECT ${[`e."__ordinal"`, ...keptColumns, ...keys, ...requestFields, ...columns].join(", ")} FROM entity_rows e
       ${parts.map(({ name, result }) => `LEFT JOIN ${result} ${alias(name)} ON ${alias(name)}.o = e."__ordinal"`).join("\n      ")}`,
   });
-  const features = service.features.map(({ fullName, view, feature, type, onDemand }) => {
-    const expression = repository.onDemandViews.get(view)?.features.find(({ name }) => name === feature)?.expression;
-    const value = onDemand && expression !== undefined ? expression.toSql() : quoteIdentifier(fullName);
-    return `${sentValue(value, type)} AS ${quoteIdentifier(fullName)}`;
-  });
+  const computed = computedTables(repository, service);
+  tables.push(...computed);
+  const features = service.features.map(
+    ({ fullName, type }) => `${sentValue(quoteIdentifier(fullName), type)} AS ${quoteIdentifier(fullName)}`,
+  );
   const sent = kept.map(({ name, type }, index) => `${sentValue(keptName(index), type)} AS ${quoteIdentifier(name)}`);
   const clauses = tables.map(
     ({ name, sql, materialized }) => `${name} AS ${materialized ? "MATERIALIZED " : ""}(\n    ${sql}\n  )`,
   );
-  return `WITH ${clauses.join(",\n  ")}\nSELECT ${[...sent, ...features].join(",\n  ")}\nFROM stored ORDER BY "__ordinal"`;
+  return `WITH ${clauses.join(",\n  ")}\nSELECT ${[...sent, ...features].join(",\n  ")}\nFROM ${computed.at(-1)?.name ?? "stored"} ORDER BY "__ordinal"`;
 };
 
 export interface KeptColumn {
@@ -96,11 +104,7 @@ const storedFeatures = (repository: CompiledRepository, service: CompiledFeature
       isCount: aggregate?.function === AggregateFunction.COUNT,
     });
   };
-  for (const { view, feature } of service.features) {
-    const onDemand = repository.onDemandViews.get(view);
-    if (onDemand === undefined) add(view, feature);
-    for (const input of onDemand?.inputs ?? []) add(input.view, input.feature);
-  }
+  for (const { view, feature } of featuresToStore(repository, service)) add(view, feature);
   return [...found.values()];
 };
 
@@ -164,8 +168,35 @@ const joinedRowsTable = (view: CompiledView, joinKeys: readonly JoinKey[]): Comm
   };
 };
 
+/** Those that on-demand views are made of, and those that the service has itself; not those that only give keys. */
+const featuresToStore = (repository: CompiledRepository, service: CompiledFeatureService): readonly FeatureRead[] => {
+  const computed = readsOf(service.features, repository).filter(({ view }) => repository.onDemandViews.has(view));
+  return [...service.features, ...computed.flatMap(({ view }) => repository.onDemandViews.get(view)?.inputs ?? [])];
+};
+
+/** The features that are computed on demand, each view in a table of its own after those that it reads. */
+const computedTables = (repository: CompiledRepository, service: CompiledFeatureService): CommonTable[] => {
+  const wanted = new Map<CompiledOnDemandView, Set<string>>();
+  for (const { view: name, feature } of readsOf(service.features, repository)) {
+    const view = repository.onDemandViews.get(name);
+    if (view !== undefined) wanted.set(view, (wanted.get(view) ?? new Set()).add(feature));
+  }
+  let from = "stored";
+  return [...wanted].map(([view, names]) => {
+    const features = view.features.filter(({ name }) => names.has(name));
+    const values = features.map(
+      ({ name, expression }) => `${expression.toSql()} AS ${quoteIdentifier(fullNameOf(view.name, name))}`,
+    );
+    const table = { name: tableOf(view, "computed"), sql: `SELECT *, ${values.join(", ")} FROM ${from}` };
+    from = table.name;
+    return table;
+  });
+};
+
 /** Request fields of on-demand views that are entity keys as well. */
 const keysReadAsRequest = (repository: CompiledRepository, service: CompiledFeatureService): ReadonlySet<string> =>
   new Set(
-    service.features.flatMap(({ view }) => repository.onDemandViews.get(view)?.request.map(({ name }) => name) ?? []),
+    readsOf(service.features, repository).flatMap(
+      ({ view }) => repository.onDemandViews.get(view)?.request.map(({ name }) => name) ?? [],
+    ),
   );

@@ -1,6 +1,8 @@
 import { AsOf, type EntityQuery } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError } from "@millrace/errors";
 import type { CompiledFeatureService, CompiledRepository, CompiledSource } from "../compiled.ts";
+import { readsOf } from "../reads-of.ts";
+import { storedViewOf } from "../view-features.ts";
 import { type DataRelation, openDataRelation } from "./data-relation.ts";
 import { type DuckDbOptions, DuckDbSession } from "./duckdb-session.ts";
 import { EngineFailedError } from "./engine-failed-error.ts";
@@ -112,18 +114,9 @@ export const openSources = async (
   dataRoot: string,
   session: DuckDbSession,
 ): Promise<Map<string, DataRelation>> => {
-  const read = service.features.flatMap(({ view }) => [
-    view,
-    ...(repository.onDemandViews.get(view)?.inputs ?? []).map((input) => input.view),
-  ]);
-  const views = read.flatMap((view) => {
-    const joined = repository.joinedViews.get(view);
-    if (joined === undefined) return [view];
-    return [joined.view, ...joined.keys.flatMap((key) => (key.kind === "feature" ? [key.view] : []))];
-  });
   const sources = new Map<string, CompiledSource>();
-  for (const view of views) {
-    const source = repository.views.get(view)?.source;
+  for (const { view } of readsOf(service.features, repository)) {
+    const source = storedViewOf(repository, view)?.source;
     if (source !== undefined) sources.set(source.name, source);
   }
   const relations = new Map<string, DataRelation>();
