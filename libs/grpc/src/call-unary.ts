@@ -1,5 +1,5 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
-import type { PreparedCall } from "./client.ts";
+import { maxAttempts, type PreparedCall } from "./client.ts";
 import { decodeMessage, encodeMessage, identity } from "./message-codec.ts";
 import { RpcError, rpcErrorFromStatus } from "./rpc-error.ts";
 
@@ -13,27 +13,45 @@ export const callUnary = async (method: DescMethod, request: Message, prepared: 
   }
 };
 
-/** Makes one unary call over bytes. @throws RpcError. */
-export const callUnaryRaw = (request: Buffer, prepared: PreparedCall): Promise<Buffer> => {
-  const { client, path, metadata, options, signal } = prepared;
-  if (signal?.aborted === true) {
-    return Promise.reject(cancelledBefore(prepared.method, signal));
+/**
+ * Makes one unary call over bytes. A transport tries a call again only until its answer begins. A replica that dies
+ * between the parts of an answer would fail a call that nothing has been seen of: where the call may be made again, so
+ * it is here, three times in all.
+ * @throws RpcError.
+ */
+const callUnaryRaw = async (request: Buffer, prepared: PreparedCall): Promise<Buffer> => {
+  const { signal } = prepared;
+  for (let attempt = 1; ; attempt++) {
+    if (signal?.aborted === true) throw cancelledBefore(prepared.method, signal);
+    const ended = await callOnce(request, prepared);
+    if (!("error" in ended)) return ended.answer;
+    const isRepeated = prepared.mayRepeat && ended.hadBegun && ended.error.code === "UNAVAILABLE";
+    if (!isRepeated || attempt === maxAttempts) throw ended.error;
   }
-  return new Promise((resolve, reject) => {
+};
+
+type Ended = { readonly answer: Buffer } | { readonly error: RpcError; readonly hadBegun: boolean };
+
+const callOnce = (request: Buffer, { client, path, method, metadata, options, signal }: PreparedCall): Promise<Ended> =>
+  new Promise((resolve) => {
+    let hadBegun = false;
+    const fail = (error: RpcError) => resolve({ error, hadBegun });
     const call = client.makeUnaryRequest(path, identity, identity, request, metadata, options, (error, answer) => {
       signal?.removeEventListener("abort", cancel);
       if (error !== null) {
-        reject(rpcErrorFromStatus(prepared.method, error));
+        fail(rpcErrorFromStatus(method, error));
       } else if (answer === undefined) {
-        reject(new RpcError({ code: "INTERNAL", method: prepared.method, message: "The server sent no answer." }));
+        fail(new RpcError({ code: "INTERNAL", method, message: "The server sent no answer." }));
       } else {
-        resolve(answer);
+        resolve({ answer });
       }
+    });
+    call.once("metadata", () => {
+      hadBegun = true;
     });
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
   });
-};
 
 /** The error of a call that was cancelled before it began. */
 export const cancelledBefore = (method: string, signal: AbortSignal): RpcError =>

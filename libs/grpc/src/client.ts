@@ -54,6 +54,9 @@ const defaultStreamTimeoutMs = 30 * 60 * 1000;
 // The timeout header is read into 32 bits of milliseconds by grpc-js.
 const longestTimeoutMs = 24 * 24 * 60 * 60 * 1000;
 
+/** How often a call that may be repeated is made on UNAVAILABLE. */
+export const maxAttempts = 3;
+
 /** What it takes to begin one call. */
 export interface PreparedCall {
   readonly client: GrpcClient;
@@ -62,6 +65,8 @@ export interface PreparedCall {
   readonly metadata: Metadata;
   readonly options: GrpcCallOptions;
   readonly signal: AbortSignal | undefined;
+  /** Whether making it twice does no harm. */
+  readonly mayRepeat: boolean;
 }
 
 /**
@@ -88,6 +93,7 @@ const clientMethod = (method: DescMethod, client: GrpcClient, token: string | un
   const name = `${method.parent.typeName}/${method.name}`;
   const path = `/${name}`;
   const unary = method.methodKind === "unary";
+  const mayRepeat = isRepeatable(method, defaults);
   const fallbackMs = unary
     ? (defaults.timeoutMs ?? defaultTimeoutMs)
     : (defaults.streamTimeoutMs ?? defaultStreamTimeoutMs);
@@ -98,6 +104,7 @@ const clientMethod = (method: DescMethod, client: GrpcClient, token: string | un
     metadata: outgoingMetadata(options, token),
     options: deadlineOptions(options, fallbackMs),
     signal: options.signal,
+    mayRepeat,
   });
   switch (method.methodKind) {
     case "unary":
@@ -141,18 +148,17 @@ const deadlineOptions = ({ timeoutMs, signal }: CallOptions, fallbackMs: number)
   return Number.isFinite(deadline) ? { deadline } : {};
 };
 
+const isRepeatable = (method: DescMethod, { retry = [] }: ClientDefaults): boolean =>
+  method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS || retry.includes(method.localName);
+
 const serviceConfig = (service: DescService, defaults: ClientDefaults): object => {
-  const again = service.methods.filter(
-    (method) =>
-      method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ||
-      defaults.retry?.includes(method.localName) === true,
-  );
+  const again = service.methods.filter((method) => isRepeatable(method, defaults));
   return {
     loadBalancingConfig: [{ round_robin: {} }],
     methodConfig: again.map((method) => ({
       name: [{ service: service.typeName, method: method.name }],
       retryPolicy: {
-        maxAttempts: 3,
+        maxAttempts,
         initialBackoff: "0.1s",
         maxBackoff: "1s",
         backoffMultiplier: 2,

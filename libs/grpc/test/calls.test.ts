@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { credentials, Client as GrpcClient, Metadata } from "@grpc/grpc-js";
 import { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
@@ -6,6 +8,26 @@ import { MillraceError, Reason } from "@millrace/errors";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type CallFailure, createClient, implement, openChannel, startGrpcServer } from "../src/index.ts";
 import { serveForTest } from "./serve-for-test.ts";
+
+/** A server whose connections break when they have sent an answer's headers, and a channel to it. */
+const dyingInAnswers = async () => {
+  let calls = 0;
+  const server = createServer();
+  server.on("stream", (stream) => {
+    calls += 1;
+    stream.on("error", () => {});
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.write(Buffer.alloc(5), () => setImmediate(() => stream.session?.destroy()));
+  });
+  server.on("sessionError", () => {});
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("The server has no port.");
+  const channel = openChannel(`127.0.0.1:${address.port}`);
+  onTestFinished(() => channel.close());
+  return { channel, calls: () => calls };
+};
 
 describe("a request that breaks its contract", () => {
   test("is refused before the handler with every violation, each with field, expected and got", async () => {
@@ -178,6 +200,16 @@ describe("a call that the service could not take", () => {
     const again = await flaky(1);
     await createClient(FeatureService, again.channel, { retry: ["push"] }).push(push);
     expect(again.calls()).toBe(2);
+  });
+
+  test("is made again where the server dies after the answer has begun", async () => {
+    const { channel, calls } = await dyingInAnswers();
+    const call = createClient(FeatureService, channel).getRepository({}, { timeoutMs: 5000 });
+    await expect(call).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(calls()).toBe(3);
+    const changing = createClient(FeatureService, channel).push(push, { timeoutMs: 5000 });
+    await expect(changing).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(calls()).toBe(4);
   });
 
   test("waits for the server where it is asked to", async () => {
