@@ -11,6 +11,7 @@ import { importFeastCommand } from "./commands/import-feast.ts";
 import { inferenceCommands } from "./commands/inference.ts";
 import { monitoringCommands } from "./commands/monitoring.ts";
 import { packageCommands } from "./commands/packages.ts";
+import { schemaCommand } from "./commands/schema.ts";
 import { trainingCommands } from "./commands/training.ts";
 import { trainingSetCommand } from "./commands/training-set.ts";
 import { verifyCommand } from "./commands/verify.ts";
@@ -24,6 +25,7 @@ const program = new Command("millrace")
 for (const command of [
   ...applyFeaturesCommands(),
   ...featureCommands(),
+  schemaCommand(),
   importFeastCommand(),
   verifyCommand(),
   deadLettersCommand(),

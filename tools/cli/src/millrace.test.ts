@@ -68,6 +68,12 @@ featureServices: [{name: fares_v1, features: [fares.mean_1h]}]
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("millrace", () => {
+  test("prints the JSON Schema of feature repositories", async () => {
+    const { code, stdout } = await millrace("schema");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ properties: { featureViews: { type: "array" } } });
+  });
+
   test("lists its commands", async () => {
     const { code, stdout } = await millrace("--help");
     expect(code).toBe(0);
