@@ -15,7 +15,14 @@ import { createPartial, type Partial } from "./partial.ts";
 import type { SourceEvent } from "./source-event.ts";
 import { floorTo, type PlannedAggregate, planTiles, rowBytes, type TilePlan } from "./tile-plan.ts";
 import { TimeInThePastError } from "./time-in-the-past-error.ts";
-import type { RowSize, ServedRow, ServeOptions, ViewStream } from "./view-stream.ts";
+import {
+  type RowSize,
+  type ServedColumns,
+  type ServedRow,
+  type ServeOptions,
+  serveRow,
+  type ViewStream,
+} from "./view-stream.ts";
 
 const int64Max = 2n ** 63n - 1n;
 const int64Min = -(2n ** 63n);
@@ -39,25 +46,32 @@ export class AggregateStream implements ViewStream {
   }
 
   serve(bytes: Uint8Array | undefined, atUs: number | undefined, options: ServeOptions): ServedRow {
+    return serveRow(this, bytes, atUs, options);
+  }
+
+  serveInto(
+    columns: ServedColumns,
+    into: number,
+    bytes: Uint8Array | undefined,
+    atUs: number | undefined,
+    options: ServeOptions,
+  ): void {
     const row = bytes === undefined ? emptyAggregateRow() : decodeAggregateRow(this.#plan, bytes);
     const t = atUs ?? Math.max(options.nowUs, row.settledUs);
     if (t < row.settledUs) throw new TimeInThePastError(this.view.name, t, row.settledUs);
     let newestUs = row.newestMergedUs;
     for (const { timeUs } of row.instants) if (timeUs < t) newestUs = timeUs;
     const isFound = this.#plan.aggregates.some(({ windowUs, hopUs }) => newestUs >= floorTo(t - windowUs, hopUs));
-    const statuses: FeatureStatus[] = [];
-    const values: Scalar[] = [];
-    const eventTimesUs: number[] = [];
-    for (const planned of this.#plan.aggregates) {
+    this.#plan.aggregates.forEach((planned, index) => {
+      const column = columns[index];
+      if (column === undefined) return;
       const fromUs = floorTo(t - planned.windowUs, planned.hopUs);
       const value = this.#aggregate(row, planned, fromUs, t);
-      values.push(value);
-      statuses.push(
-        isFound ? (value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT) : FeatureStatus.NOT_FOUND,
-      );
-      eventTimesUs.push(newestUs >= fromUs ? newestUs : 0);
-    }
-    return { statuses, values, eventTimesUs };
+      column.setValue(into, value);
+      column.eventTimesUs[into] = newestUs >= fromUs ? newestUs : 0;
+      if (!isFound) column.statuses[into] = FeatureStatus.NOT_FOUND;
+      else column.statuses[into] = value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT;
+    });
   }
 
   size(): RowSize {

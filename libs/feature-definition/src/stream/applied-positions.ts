@@ -56,6 +56,15 @@ export class AppliedPositions {
     }
   }
 
+  /** Passes over what write wrote. */
+  static skip(reader: ByteReader): void {
+    for (let count = reader.varint(); count > 0; count--) {
+      reader.skip(6);
+      reader.varint();
+      reader.varint();
+    }
+  }
+
   static read(reader: ByteReader): AppliedPositions {
     const applied = new AppliedPositions();
     const count = reader.varint();

@@ -72,10 +72,32 @@ export class ByteReader {
     return (value & 1n) === 0n ? value >> 1n : -((value + 1n) >> 1n);
   }
 
+  /** A whole number of 64 bits, as bigint() reads it, into two places: its lower 32 bits and its upper ones. */
+  int64(into: Int32Array, at: number): void {
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.u8();
+      const bits = byte & 0x7f;
+      if (shift < 32) low |= bits << shift;
+      if (shift > 28) high |= bits << (shift - 32);
+      else if (shift === 28) high = bits >>> 4;
+      if (byte < 0x80) break;
+      if (shift === 63) throw new RowCorruptError("a whole number is longer than 64 bits");
+    }
+    const sign = -(low & 1);
+    into[at] = ((low >>> 1) | (high << 31)) ^ sign;
+    into[at + 1] = (high >>> 1) ^ sign;
+  }
+
   /** A copy. */
   bytes(): Uint8Array {
     const length = this.varint();
     return this.raw(length).slice();
+  }
+
+  skip(length: number): void {
+    this.#take(length);
   }
 
   /** A view into the row. */

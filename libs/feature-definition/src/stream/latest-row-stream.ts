@@ -5,10 +5,17 @@ import { ByteReader, RowCorruptError } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
 import { valueOrNull } from "./event-filter.ts";
 import { fixedLength, headBytes, orderBytes, valueBytes } from "./planned-bytes.ts";
-import { readScalar, writeScalar } from "./scalar-codec.ts";
+import { readScalar, skipScalar, writeScalar } from "./scalar-codec.ts";
 import { compareOrder, type EventOrder, type SourceEvent } from "./source-event.ts";
 import { TimeInThePastError } from "./time-in-the-past-error.ts";
-import type { RowSize, ServedRow, ServeOptions, ViewStream } from "./view-stream.ts";
+import {
+  type RowSize,
+  type ServedColumns,
+  type ServedRow,
+  type ServeOptions,
+  serveRow,
+  type ViewStream,
+} from "./view-stream.ts";
 
 /** The first byte of a latest-row row, version 1. */
 export const latestRowFormat = 0x21;
@@ -70,25 +77,40 @@ export class LatestRowStream implements ViewStream {
   }
 
   serve(bytes: Uint8Array | undefined, atUs: number | undefined, options: ServeOptions): ServedRow {
-    const row = this.#decode(bytes);
-    const t = atUs ?? Math.max(options.nowUs, row.settledUs);
-    if (t < row.settledUs) throw new TimeInThePastError(this.view.name, t, row.settledUs);
-    let newest: Candidate | undefined;
-    for (const candidate of row.candidates) if (candidate.eventTimeUs <= t) newest = candidate;
-    const { ttlUs } = this.view;
-    const isExpired = newest !== undefined && ttlUs !== undefined && t - newest.eventTimeUs > Number(ttlUs);
-    const statuses: FeatureStatus[] = [];
-    const values: Scalar[] = [];
-    const eventTimesUs: number[] = [];
-    for (let index = 0; index < this.features.length; index++) {
-      const value = newest?.values[index] ?? null;
-      values.push(isExpired && !options.withExpiredValues ? null : value);
-      eventTimesUs.push(newest?.eventTimeUs ?? 0);
-      if (newest === undefined) statuses.push(FeatureStatus.NOT_FOUND);
-      else if (isExpired) statuses.push(FeatureStatus.OUTSIDE_MAX_AGE);
-      else statuses.push(value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT);
+    return serveRow(this, bytes, atUs, options);
+  }
+
+  serveInto(
+    columns: ServedColumns,
+    into: number,
+    bytes: Uint8Array | undefined,
+    atUs: number | undefined,
+    options: ServeOptions,
+  ): void {
+    if (bytes === undefined) return;
+    const reader = readerOf(bytes);
+    AppliedPositions.skip(reader);
+    const settledUs = reader.zigzag();
+    const t = atUs ?? Math.max(options.nowUs, settledUs);
+    if (t < settledUs) throw new TimeInThePastError(this.view.name, t, settledUs);
+    let newestUs: number | undefined;
+    // They come by event time: of those up to t, the last one stays.
+    for (let count = reader.varint(); count > 0; count--) {
+      const eventTimeUs = settledUs + reader.zigzag();
+      if (eventTimeUs > t) break;
+      newestUs = eventTimeUs;
+      reader.zigzag();
+      reader.varint();
+      reader.varint();
+      this.#readValues(reader, columns, into, eventTimeUs);
     }
-    return { statuses, values, eventTimesUs };
+    const { ttlUs } = this.view;
+    if (newestUs === undefined || ttlUs === undefined || t - newestUs <= Number(ttlUs)) return;
+    for (const column of columns) {
+      if (column === undefined) continue;
+      column.statuses[into] = FeatureStatus.OUTSIDE_MAX_AGE;
+      if (!options.withExpiredValues) column.setValue(into, null);
+    }
   }
 
   size(): RowSize {
@@ -99,6 +121,23 @@ export class LatestRowStream implements ViewStream {
     const typical = orderBytes.typical + bitmap + values.reduce((sum, value) => sum + value.typical, 0);
     const worst = orderBytes.worst + bitmap + values.reduce((sum, value) => sum + value.worst, 0);
     return { typicalBytes: headBytes.typical + typical, worstBytes: headBytes.worst + (mostCandidates + 1) * worst };
+  }
+
+  /** Reads the values of a candidate into those columns that there are. */
+  #readValues(reader: ByteReader, columns: ServedColumns, into: number, eventTimeUs: number): void {
+    const bitmap = reader.raw(Math.ceil(this.features.length / 8));
+    for (let index = 0; index < this.features.length; index++) {
+      const isPresent = (((bitmap[index >> 3] ?? 0) >> (index & 7)) & 1) === 1;
+      const column = columns[index];
+      if (column === undefined) {
+        if (isPresent) skipScalar(reader, this.features[index]?.type ?? 0);
+        continue;
+      }
+      column.eventTimesUs[into] = eventTimeUs;
+      column.statuses[into] = isPresent ? FeatureStatus.PRESENT : FeatureStatus.NULL_VALUE;
+      if (isPresent) column.readValue(into, reader);
+      else column.setValue(into, null);
+    }
   }
 
   /** Drops the rows that a newer one at `settledUs` or before has replaced. */
@@ -153,9 +192,7 @@ export class LatestRowStream implements ViewStream {
     if (bytes === undefined) {
       return { applied: new AppliedPositions(), settledUs: Number.NEGATIVE_INFINITY, candidates: [] };
     }
-    const reader = new ByteReader(bytes);
-    const format = reader.u8();
-    if (format !== latestRowFormat) throw new RowCorruptError(`format ${format} where ${latestRowFormat} belongs`);
+    const reader = readerOf(bytes);
     const applied = AppliedPositions.read(reader);
     const settledUs = reader.zigzag();
     const candidates: Candidate[] = [];
@@ -173,4 +210,12 @@ export class LatestRowStream implements ViewStream {
     if (!reader.done) throw new RowCorruptError("bytes are left over");
     return { applied, settledUs, candidates };
   }
+}
+
+/** A reader that stands after the format. @throws RowCorruptError */
+function readerOf(bytes: Uint8Array): ByteReader {
+  const reader = new ByteReader(bytes);
+  const format = reader.u8();
+  if (format !== latestRowFormat) throw new RowCorruptError(`format ${format} where ${latestRowFormat} belongs`);
+  return reader;
 }

@@ -66,3 +66,12 @@ export function readScalar(reader: ByteReader, type: ValueType): Exclude<Scalar,
   }
   return list;
 }
+
+/** Passes over what writeScalar wrote for the type. */
+export function skipScalar(reader: ByteReader, type: ValueType): void {
+  if (type === ValueType.BOOL) reader.skip(1);
+  else if (type === ValueType.FLOAT) reader.skip(4);
+  else if (type === ValueType.DOUBLE) reader.skip(8);
+  else if (type === ValueType.STRING || type === ValueType.BYTES) reader.skip(reader.varint());
+  else readScalar(reader, type);
+}

@@ -64,9 +64,20 @@ const windows: [windowUs: number, hopUs: number][] = [
   [14 * day, day],
 ];
 
+const doubles: readonly AggregateFunction[] = [
+  AggregateFunction.MEAN,
+  AggregateFunction.STDDEV,
+  AggregateFunction.VARIANCE,
+];
+
+function typeOf(fn: AggregateFunction, of: CompiledExpression | undefined): ValueType {
+  if (doubles.includes(fn)) return ValueType.DOUBLE;
+  return fn === AggregateFunction.COUNT ? ValueType.INT64 : (of?.type ?? ValueType.INT64);
+}
+
 function aggregate(fn: AggregateFunction, of: CompiledExpression | undefined, window: number): CompiledAggregate {
   const [windowUs, hopUs] = windows[window] ?? [hour, hour];
-  const type = fn === AggregateFunction.COUNT ? ValueType.INT64 : (of?.type ?? ValueType.INT64);
+  const type = typeOf(fn, of);
   const name = `f${fn}_${of?.text}_${window}`;
   return { name, function: fn, of, windowUs: BigInt(windowUs), hopUs: BigInt(hopUs), type };
 }
