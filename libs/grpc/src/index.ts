@@ -22,6 +22,7 @@ export { type DrainOptions, type GrpcServer, type GrpcServerOptions, isLoopback,
 export {
   type BidiStreaming,
   type ClientStreaming,
+  EncodedMessage,
   type Handler,
   type Handlers,
   implement,

@@ -10,11 +10,11 @@ import { type CallContext, runInCall } from "./call-context.ts";
 import { CallCancelledError, StoppingError } from "./call-errors.ts";
 import type { ObservedMethod } from "./call-observer.ts";
 import { IncomingStream } from "./incoming-stream.ts";
-import { bufferOf, encodeMessage, plainBytes } from "./message-codec.ts";
+import { bufferOf, encodeAnswer, encodeMessage, plainBytes } from "./message-codec.ts";
 import { pipelinedAnswers } from "./pipelined-answers.ts";
 import { decodeRequest } from "./serve-unary.ts";
 import { ServerCall, type ServerEnvironment } from "./server-call.ts";
-import { RawPipelined } from "./service-implementation.ts";
+import { type EncodedMessage, RawPipelined } from "./service-implementation.ts";
 
 /** The writing half of a stream of grpc-js. */
 type OutgoingCall = Writable & { end(metadata?: Metadata): void };
@@ -51,7 +51,7 @@ export const serveBidi = (
   ) => AsyncIterable<Uint8Array | Message>;
   const encode = raw
     ? (answer: unknown) => bufferOf(answer as Uint8Array)
-    : (answer: unknown) => encodeMessage(method.output, answer as Message);
+    : (answer: unknown) => encodeAnswer(method.output, answer as Message | EncodedMessage);
   return (call) => {
     const context = new ServerCall(observed, call, environment);
     const requests = incoming<unknown>(call, raw ? plainBytes : (bytes) => decodeRequest(method, bytes));

@@ -2,10 +2,10 @@ import type { DescMethod, Message } from "@bufbuild/protobuf";
 import { type CallContext, runInCall } from "./call-context.ts";
 import { RequestInvalidError } from "./call-errors.ts";
 import type { ObservedMethod } from "./call-observer.ts";
-import { bufferOf, decodeMessage, encodeMessage, plainBytes } from "./message-codec.ts";
+import { bufferOf, decodeMessage, encodeAnswer, plainBytes } from "./message-codec.ts";
 import { validateRequest } from "./request-validation.ts";
 import { ServerCall, type ServerEnvironment } from "./server-call.ts";
-import { RawUnary } from "./service-implementation.ts";
+import { type EncodedMessage, RawUnary } from "./service-implementation.ts";
 import type { UnaryHandler } from "./unary-stream.ts";
 
 /** Turns the handler of a unary method into what answers its calls, at their streams or in grpc-js. */
@@ -42,8 +42,8 @@ const answerOf = (
     const { handle } = handler;
     return (request, call) => handle(plainBytes(request), call);
   }
-  const handle = handler as (request: Message, call: CallContext) => Promise<Message>;
-  return async (request, call) => encodeMessage(method.output, await handle(decodeRequest(method, request), call));
+  const handle = handler as (request: Message, call: CallContext) => Promise<Message | EncodedMessage>;
+  return async (request, call) => encodeAnswer(method.output, await handle(decodeRequest(method, request), call));
 };
 
 /** Decodes and validates one request. @throws RequestInvalidError. */

@@ -1,11 +1,19 @@
 import type { DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { CallContext } from "./call-context.ts";
 
+/** An answer whose handler encoded it by itself: bytes of the method's output, which must not change afterwards. */
+export class EncodedMessage {
+  readonly bytes: Uint8Array;
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
 /** Answers one request with one message. `M` is a method descriptor: `typeof FeatureService.method.getFeatures`. */
 export type Unary<M extends DescMethod> = (
   request: MessageShape<M["input"]>,
   call: CallContext,
-) => Promise<MessageInitShape<M["output"]>>;
+) => Promise<MessageInitShape<M["output"]> | EncodedMessage>;
 
 /** Answers one request with many messages. */
 export type ServerStreaming<M extends DescMethod> = (
@@ -23,7 +31,7 @@ export type ClientStreaming<M extends DescMethod> = (
 export type BidiStreaming<M extends DescMethod> = (
   requests: AsyncIterable<MessageShape<M["input"]>>,
   call: CallContext,
-) => AsyncIterable<MessageInitShape<M["output"]>>;
+) => AsyncIterable<MessageInitShape<M["output"]> | EncodedMessage>;
 
 /** A unary handler over the bytes of request and response. It decodes, validates and encodes by itself. */
 export class RawUnary {

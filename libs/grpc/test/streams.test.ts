@@ -2,7 +2,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GRPCInferenceService, ModelInferRequestSchema } from "@millrace/contracts/inference/grpc_service";
 import { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createClient, implement, openChannel, rawPipelined, rawUnary, startGrpcServer } from "../src/index.ts";
+import {
+  createClient,
+  EncodedMessage,
+  implement,
+  openChannel,
+  rawPipelined,
+  rawUnary,
+  startGrpcServer,
+} from "../src/index.ts";
 import { serveForTest } from "./serve-for-test.ts";
 
 describe("a bidirectional stream", () => {
@@ -145,6 +153,20 @@ describe("a raw handler", () => {
       answers.push(errorMessage);
     }
     expect(answers).toEqual(["\n\u0001b"]);
+  });
+
+  test("may be half so: the request is decoded, and the answer is encoded by the handler", async () => {
+    const { client } = await serveForTest({
+      modelReady: async ({ name }) => new EncodedMessage(new Uint8Array([8, name.length])),
+      modelStreamInfer: async function* (requests) {
+        for await (const { modelName } of requests)
+          yield new EncodedMessage(new TextEncoder().encode(`\n\u0001${modelName}`));
+      },
+    });
+    expect((await client.modelReady({ name: "a" })).ready).toBe(true);
+    const answers = [];
+    for await (const { errorMessage } of client.modelStreamInfer(one({ modelName: "b" }))) answers.push(errorMessage);
+    expect(answers).toEqual(["b"]);
   });
 
   test("may be served beside others, and an unknown method name is refused at start", () => {
