@@ -1,12 +1,13 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type Column,
   type ColumnValues,
-  type ColumnValuesSchema,
+  ColumnValuesSchema,
   ValueType,
 } from "@millrace/contracts/millrace/feature/v1/column";
 import { MillraceError, Reason } from "@millrace/errors";
 import { type CompiledField, elementType, type Scalar } from "@millrace/feature-definition";
+import type { ServedColumn } from "@millrace/feature-definition/stream";
 
 /** Thrown when a column of a request is missing, unknown, of another type or of another length. */
 export class ColumnInvalidError extends MillraceError {
@@ -70,6 +71,12 @@ function scalarsOf(column: ColumnValues | undefined, type: ValueType, path: stri
     rows.push(items.slice(from, to));
   }
   return rows;
+}
+
+/** A column of an answer as the contract has it: nulls become the type's zero. */
+export function columnMessage(column: ServedColumn): ColumnValues {
+  const values = Array.from({ length: column.rows }, (_, row) => column.value(row));
+  return create(ColumnValuesSchema, packColumn(values, column.type));
 }
 
 /** Packs values of one type: nulls become the type's zero. */

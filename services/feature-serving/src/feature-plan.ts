@@ -32,6 +32,8 @@ export interface ValuePlace {
 
 export interface PlannedView {
   readonly stream: ViewStream;
+  /** By feature of the view: whether anything of the plan reads it. */
+  readonly isRead: readonly boolean[];
   readonly rowKey: (entityKey: Uint8Array) => Uint8Array;
   /** By entity key of the view: the index of the request's column. */
   readonly keyColumns: readonly number[];
@@ -76,6 +78,7 @@ export function planFeatures(
 ): FeaturePlan {
   const { entityKeys, requestFields } = service;
   const views: PlannedView[] = [];
+  const reads: boolean[][] = [];
   const viewIndex = new Map<string, number>();
   const onDemandViews: PlannedOnDemandView[] = [];
   const onDemandIndex = new Map<string, number>();
@@ -97,11 +100,16 @@ export function planFeatures(
       const keyPlaces = joinKeys?.some(({ kind }) => kind === "feature")
         ? joinKeys.map((key) => (key.kind === "feature" ? place(key.view, key.feature) : undefined))
         : undefined;
-      index = views.push({ stream, rowKey: rowKeyOf(view), keyColumns, keyPlaces }) - 1;
+      const isRead = stream.features.map(() => false);
+      reads.push(isRead);
+      index = views.push({ stream, isRead, rowKey: rowKeyOf(view), keyColumns, keyPlaces }) - 1;
       viewIndex.set(name, index);
     }
     const position = views[index]?.stream.features.findIndex((known) => known.name === feature) ?? -1;
-    return position < 0 ? undefined : { onDemand: false, index, feature: position };
+    if (position < 0) return undefined;
+    const isRead = reads[index];
+    if (isRead !== undefined) isRead[position] = true;
+    return { onDemand: false, index, feature: position };
   };
 
   const placeOnDemand = (name: string, feature: string): ValuePlace | undefined => {

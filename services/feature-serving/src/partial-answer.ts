@@ -1,12 +1,9 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
-import type { FeatureColumnSchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError } from "@millrace/errors";
-import { packColumn } from "./column-values.ts";
+import { ServedColumn } from "@millrace/feature-definition/stream";
 import type { FeaturePlan, ValuePlace } from "./feature-plan.ts";
+import type { ServedFeature } from "./read-features.ts";
 import type { RowReader } from "./row-cache.ts";
-
-type FeatureColumn = MessageInitShape<typeof FeatureColumnSchema>;
 
 /** Share of what is left of a deadline that the store may use, so that the answer still gets to the caller. */
 const storeShare = 0.8;
@@ -27,18 +24,18 @@ export const isStoreAway = (error: unknown, read: AbortSignal): boolean =>
 export const emptyStore: RowReader = { getMany: async (keys) => keys.map(() => undefined) };
 
 /** Says of what the store should have given, and of what is computed from it, that it could not be read. */
-export const withoutStore = (plan: FeaturePlan, columns: readonly FeatureColumn[]): FeatureColumn[] => {
+export const withoutStore = (plan: FeaturePlan, features: readonly ServedFeature[]): ServedFeature[] => {
   const sent = new Set([...plan.entityKeys, ...plan.requestFields].map(({ name }) => name));
   // What is computed from the caller's columns alone needs no store.
   const needsStore = ({ onDemand, index, feature }: ValuePlace): boolean => {
     const computed = onDemand ? plan.onDemandViews[index]?.features[feature] : undefined;
     return computed === undefined || computed.expression.columns.some((name) => !sent.has(name));
   };
-  return columns.map((column, output) => {
+  return features.map((feature, output) => {
     const planned = plan.outputs[output];
-    if (planned === undefined || !needsStore(planned.place)) return column;
-    const rows = column.statuses?.length ?? 0;
-    const statuses = new Uint8Array(rows).fill(FeatureStatus.UNAVAILABLE);
-    return { name: planned.name, values: packColumn(new Array(rows).fill(null), planned.type), statuses };
+    if (planned === undefined || !needsStore(planned.place)) return feature;
+    const column = new ServedColumn(planned.type, feature.column.rows);
+    column.statuses.fill(FeatureStatus.UNAVAILABLE);
+    return { name: planned.name, column };
   });
 };

@@ -1,11 +1,9 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type Column, FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
-import type { FeatureColumnSchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
-import type { CompiledField, Scalar } from "@millrace/feature-definition";
-import { encodeEntityKey, type ServedRow } from "@millrace/feature-definition/stream";
-import { ColumnInvalidError, packColumn, readColumn } from "./column-values.ts";
-import type { FeaturePlan, PlannedOnDemandView, PlannedView, ValuePlace } from "./feature-plan.ts";
+import type { CompiledExpression, CompiledField, Scalar } from "@millrace/feature-definition";
+import { encodeEntityKey, ServedColumn, type ServedColumns } from "@millrace/feature-definition/stream";
+import { ColumnInvalidError, readColumn } from "./column-values.ts";
+import type { FeaturePlan, PlannedOnDemandView, PlannedView } from "./feature-plan.ts";
 import type { RowReader } from "./row-cache.ts";
 
 /** Thrown when a request asks for more values than one answer may hold. */
@@ -29,6 +27,21 @@ export interface FeatureRequest {
   readonly withExpiredValues: boolean;
 }
 
+/** One feature of an answer: a value a row. */
+export interface ServedFeature {
+  /** `view__feature`. */
+  readonly name: string;
+  readonly column: ServedColumn;
+}
+
+/** What GetFeatures answers. */
+export interface FeaturesAnswer {
+  readonly features: readonly ServedFeature[];
+  readonly asOf: string;
+  readonly featureServiceVersion: string;
+  readonly withEventTimes: boolean;
+}
+
 /** Rows of views that are worked on before other calls get their turn. */
 const sliceRows = 2000;
 
@@ -44,14 +57,16 @@ export async function readFeatures(
   nowUs: number,
   maxValues: number,
   signal?: AbortSignal,
-): Promise<MessageInitShape<typeof FeatureColumnSchema>[]> {
+): Promise<ServedFeature[]> {
   const entities = columnsOf(plan.entityKeys, request.entities, "entities");
   const requestColumns = columnsOf(plan.requestFields, request.request, "request");
   const rows = rowCount(plan, entities, requestColumns);
   if (rows * plan.outputs.length > maxValues) throw new TooManyValuesError(rows, plan.outputs.length, maxValues);
   const times = timesOf(request.atUs, rows);
 
-  const served: ServedRow[][] = plan.views.map(() => []);
+  const served: ServedColumns[] = plan.views.map(({ stream, isRead }) =>
+    stream.features.map(({ type }, index) => (isRead[index] === true ? new ServedColumn(type, rows) : undefined)),
+  );
   const options = { nowUs, withExpiredValues: request.withExpiredValues };
   let done = 0;
   const readViews = async (indices: readonly number[]): Promise<void> => {
@@ -65,11 +80,11 @@ export async function readFeatures(
       const index = indices[at] ?? -1;
       const stream = plan.views[index]?.stream;
       const slotOfRow = slots[at];
-      const ofView = served[index];
-      if (stream === undefined || slotOfRow === undefined || ofView === undefined) continue;
+      const columns = served[index];
+      if (stream === undefined || slotOfRow === undefined || columns === undefined) continue;
       for (let row = 0; row < rows; row++) {
         const slot = slotOfRow[row] ?? -1;
-        ofView.push(stream.serve(slot < 0 ? undefined : stored[slot], times?.[row], options));
+        stream.serveInto(columns, row, slot < 0 ? undefined : stored[slot], times?.[row], options);
         if (++done % sliceRows === 0) await nextTurn();
       }
     }
@@ -78,24 +93,14 @@ export async function readFeatures(
   await readViews(indices.filter((index) => plan.views[index]?.keyPlaces === undefined));
   const joinedByFeature = indices.filter((index) => plan.views[index]?.keyPlaces !== undefined);
   if (joinedByFeature.length > 0) await readViews(joinedByFeature);
-  const computed: ServedRow[][] = [];
+  const computed: ServedColumn[][] = [];
   for (const view of plan.onDemandViews)
     computed.push(evaluate(view, rows, [...entities, ...requestColumns], served, computed));
 
-  const rowsAt = ({ onDemand, index }: ValuePlace): readonly ServedRow[] =>
-    (onDemand ? computed[index] : served[index]) ?? [];
-  return plan.outputs.map(({ name, type, place }) => {
-    const source = rowsAt(place);
-    const statuses = new Uint8Array(rows);
-    const values: Scalar[] = new Array(rows);
-    for (let row = 0; row < rows; row++) {
-      statuses[row] = source[row]?.statuses[place.feature] ?? FeatureStatus.NOT_FOUND;
-      values[row] = source[row]?.values[place.feature] ?? null;
-    }
-    const eventTimesUs = request.withEventTimes
-      ? source.map(({ eventTimesUs }) => BigInt(eventTimesUs[place.feature] ?? 0))
-      : [];
-    return { name, values: packColumn(values, type), statuses, eventTimesUs };
+  return plan.outputs.map(({ name, place: { onDemand, index, feature } }) => {
+    const column = (onDemand ? computed : served)[index]?.[feature];
+    if (column === undefined) throw new TypeError(`The plan reads ${name} from nowhere.`);
+    return { name, column };
   });
 }
 
@@ -104,7 +109,7 @@ function slotsOf(
   { stream, rowKey, keyColumns, keyPlaces }: PlannedView,
   rows: number,
   entities: readonly (readonly Scalar[])[],
-  served: readonly (readonly ServedRow[])[],
+  served: readonly ServedColumns[],
   keys: Uint8Array[],
 ): Int32Array {
   const slotOfRow = new Int32Array(rows).fill(-1);
@@ -112,7 +117,8 @@ function slotsOf(
   for (let row = 0; row < rows; row++) {
     const values = keyColumns.map((column, at) => {
       const place = keyPlaces?.[at];
-      return place === undefined ? (entities[column]?.[row] ?? null) : presentValue(served[place.index]?.[row], place);
+      if (place === undefined) return entities[column]?.[row] ?? null;
+      return presentValue(served[place.index]?.[place.feature], row);
     });
     const entityKey = encodeEntityKey(stream.view.entity, values);
     if (entityKey === undefined) continue;
@@ -126,8 +132,8 @@ function slotsOf(
 }
 
 /** The value as a key: one that is too old leads nowhere, even where the caller asks to see it. */
-function presentValue(row: ServedRow | undefined, { feature }: ValuePlace): Scalar {
-  return row?.statuses[feature] === FeatureStatus.PRESENT ? (row.values[feature] ?? null) : null;
+function presentValue(column: ServedColumn | undefined, row: number): Scalar {
+  return column?.status(row) === FeatureStatus.PRESENT ? column.value(row) : null;
 }
 
 /** The request's columns in the order of the plan's. @throws ColumnInvalidError */
@@ -188,10 +194,10 @@ function evaluate(
   view: PlannedOnDemandView,
   rows: number,
   columns: readonly (readonly Scalar[])[],
-  served: readonly (readonly ServedRow[])[],
-  computed: readonly (readonly ServedRow[])[],
-): ServedRow[] {
-  const result: ServedRow[] = [];
+  served: readonly ServedColumns[],
+  computed: readonly ServedColumns[],
+): ServedColumn[] {
+  const result = view.features.map(({ type }) => new ServedColumn(type, rows));
   const inputs: Scalar[] = new Array(view.inputs.length).fill(null);
   for (let row = 0; row < rows; row++) {
     let newestUs = 0;
@@ -200,24 +206,28 @@ function evaluate(
         inputs[index] = columns[input]?.[row] ?? null;
         return;
       }
-      const source = (input.onDemand ? computed : served)[input.index]?.[row];
-      inputs[index] = source?.values[input.feature] ?? null;
-      newestUs = Math.max(newestUs, source?.eventTimesUs[input.feature] ?? 0);
+      const source = (input.onDemand ? computed : served)[input.index]?.[input.feature];
+      inputs[index] = source?.value(row) ?? null;
+      newestUs = Math.max(newestUs, source?.eventTimesUs[row] ?? 0);
     });
-    const values = view.features.map(({ expression }) => {
-      try {
-        return expression.evaluate(inputs);
-      } catch {
-        return null;
-      }
-    });
-    result.push({
-      values,
-      statuses: values.map((value) => (value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT)),
-      eventTimesUs: values.map(() => newestUs),
+    view.features.forEach(({ expression }, index) => {
+      const column = result[index];
+      if (column === undefined) return;
+      const value = valueOrNull(expression, inputs);
+      column.setValue(row, value);
+      column.statuses[row] = value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT;
+      column.eventTimesUs[row] = newestUs;
     });
   }
   return result;
+}
+
+function valueOrNull(expression: CompiledExpression, inputs: readonly Scalar[]): Scalar {
+  try {
+    return expression.evaluate(inputs);
+  } catch {
+    return null;
+  }
 }
 
 function nextTurn(): Promise<void> {

@@ -7,14 +7,11 @@ import {
 } from "@millrace/contracts/feast/serving/ServingService";
 import type { RepeatedValue, Value } from "@millrace/contracts/feast/types/Value";
 import { type ColumnSchema, FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
-import {
-  type FeatureColumn,
-  FeatureColumnSchema,
-  GetFeaturesRequestSchema,
-} from "@millrace/contracts/millrace/feature/v1/feature_service";
+import { GetFeaturesRequestSchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import { type CompiledField, type Scalar, storedViewOf } from "@millrace/feature-definition";
-import { ColumnInvalidError, packColumn } from "../column-values.ts";
+import type { ServedColumn } from "@millrace/feature-definition/stream";
+import { ColumnInvalidError, columnMessage, packColumn } from "../column-values.ts";
 import type { FeatureServing } from "../feature-serving.ts";
 import { featuresAnswer } from "../rpc/get-features.ts";
 import { isCount } from "../served-fields.ts";
@@ -67,7 +64,6 @@ export const onlineFeatures = async (
     create(GetFeaturesRequestSchema, { selection, entities, request: context, withEventTimes: true }),
     signal,
   );
-  const columns = (answer.features ?? []).map((column) => create(FeatureColumnSchema, column));
   const references = plan.outputs.map(({ name }) => referenceOf(name, serving));
   const names = namesOf(references, request.fullFeatureNames);
   const rows = Object.values(given)[0]?.val.length ?? 0;
@@ -77,7 +73,7 @@ export const onlineFeatures = async (
     metadata: { featureNames: { val: [...entityNames, ...names] } },
     results: [
       ...entityNames.map((name) => entityVector(given[name]?.val ?? [], rows)),
-      ...columns.map((column, index) => featureVector(column, isNeverNull(references[index], serving))),
+      ...answer.features.map(({ column }, index) => featureVector(column, isNeverNull(references[index], serving))),
     ],
   };
 };
@@ -150,10 +146,10 @@ const fieldStatuses: Readonly<Record<number, FieldStatus>> = {
 };
 
 /** @param neverNull a COUNT keeps its 0 where nothing was found; everything else that is not present is null. */
-const featureVector = ({ values, statuses, eventTimesUs }: FeatureColumn, neverNull: boolean) => ({
-  values: feastValues(values, (row) => !neverNull && statuses[row] !== FeatureStatus.PRESENT),
-  statuses: Array.from(statuses, (status) => fieldStatuses[status] ?? FieldStatus.INVALID),
-  eventTimestamps: eventTimesUs.map((us) => timestampFromMs(Number(us) / 1000)),
+const featureVector = (column: ServedColumn, neverNull: boolean) => ({
+  values: feastValues(columnMessage(column), (row) => !neverNull && column.status(row) !== FeatureStatus.PRESENT),
+  statuses: Array.from(column.statuses, (status) => fieldStatuses[status] ?? FieldStatus.INVALID),
+  eventTimestamps: Array.from(column.eventTimesUs, (us) => timestampFromMs(us / 1000)),
 });
 
 const isNeverNull = (reference: Reference | undefined, { catalogue }: FeatureServing): boolean => {

@@ -1,22 +1,21 @@
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   type FeatureService,
   type GetFeaturesRequest,
   GetFeaturesRequest_PartialAnswer,
-  type GetFeaturesResponseSchema,
 } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import type { Unary } from "@millrace/grpc";
+import { EncodedMessage, type Unary } from "@millrace/grpc";
+import { encodeFeatures } from "../encode-features.ts";
 import type { FeaturePlan } from "../feature-plan.ts";
 import type { FeatureServing } from "../feature-serving.ts";
 import { emptyStore, isStoreAway, readSignal, withoutStore } from "../partial-answer.ts";
-import { readFeatures } from "../read-features.ts";
+import { type FeaturesAnswer, readFeatures } from "../read-features.ts";
 import { VersionWithoutServiceError } from "../select-service.ts";
 
 /** Reads the features of a service, or of references, for rows of entities, in one round trip to the store. */
 export const getFeatures =
   (serving: FeatureServing): Unary<typeof FeatureService.method.getFeatures> =>
-  (request, call) =>
-    featuresAnswer(serving, request, call.signal, call.deadlineMs);
+  async (request, call) =>
+    new EncodedMessage(encodeFeatures(await featuresAnswer(serving, request, call.signal, call.deadlineMs)));
 
 /**
  * The answer to one request, alone or on a stream.
@@ -27,7 +26,7 @@ export async function featuresAnswer(
   request: GetFeaturesRequest,
   signal: AbortSignal,
   deadlineMs?: number,
-): Promise<MessageInitShape<typeof GetFeaturesResponseSchema>> {
+): Promise<FeaturesAnswer> {
   const { catalogue, nowUs, versionReads } = serving;
   const { selection, featureServiceVersion } = request;
   const isService = selection.case === "featureService";
@@ -40,7 +39,8 @@ export async function featuresAnswer(
   const now = nowUs();
   const features = await columnsOf(serving, plan, request, now, signal, deadlineMs);
   const asOf = `${registryVersion}.${repository.definitionsHash.slice(0, 12)}.${now}`;
-  return { features, asOf, featureServiceVersion: isService ? plan.version : "" };
+  const { withEventTimes } = request;
+  return { features, asOf, featureServiceVersion: isService ? plan.version : "", withEventTimes };
 }
 
 const columnsOf = async (

@@ -1,6 +1,7 @@
 import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError } from "@millrace/errors";
-import { type BidiStreaming, statusFromError } from "@millrace/grpc";
+import { type BidiStreaming, EncodedMessage, statusFromError } from "@millrace/grpc";
+import { encodeStreamFeatures } from "../encode-features.ts";
 import type { FeatureServing } from "../feature-serving.ts";
 import { featuresAnswer } from "./get-features.ts";
 
@@ -10,8 +11,7 @@ export const streamFeatures = (serving: FeatureServing): BidiStreaming<typeof Fe
     for await (const { id, request } of requests) {
       if (request === undefined) throw new TypeError("The contract requires a request.");
       try {
-        const response = await featuresAnswer(serving, request, call.signal);
-        yield { id, result: { case: "response", value: response } };
+        yield new EncodedMessage(encodeStreamFeatures(id, await featuresAnswer(serving, request, call.signal)));
       } catch (error) {
         call.signal.throwIfAborted();
         const { code, details: message } = statusFromError(error, call.traceId);

@@ -13,7 +13,7 @@ import {
 import { MillraceError, Reason } from "@millrace/errors";
 import type { CompiledField, Scalar } from "@millrace/feature-definition";
 import { type Table, tableFromIPC, Vector } from "apache-arrow";
-import { packColumn, readColumn } from "../column-values.ts";
+import { packColumn } from "../column-values.ts";
 import type { FeaturePlan } from "../feature-plan.ts";
 import type { FeatureServing } from "../feature-serving.ts";
 import { readFeatures } from "../read-features.ts";
@@ -176,16 +176,8 @@ const servedRow = async (
   }));
   const request = create(GetFeaturesRequestSchema, { entities, atUs: [atUs] });
   try {
-    const columns = await readFeatures(plan, request, online, nowUs(), maxValues, signal);
-    const answer = create(GetFeaturesRequestSchema, {
-      entities: columns.map(({ name, values }) => ({ name: name ?? "", values: values ?? {} })),
-    });
-    return plan.outputs.map((field, index): { value: Scalar; status: FeatureStatus } => {
-      const column = answer.entities[index];
-      const value = column === undefined ? null : (readColumn(column, field, field.name)[0] ?? null);
-      const status = (columns[index]?.statuses?.[0] ?? FeatureStatus.NOT_FOUND) as FeatureStatus;
-      return { value, status };
-    });
+    const features = await readFeatures(plan, request, online, nowUs(), maxValues, signal);
+    return features.map(({ column }) => ({ value: column.value(0), status: column.status(0) }));
   } catch (error) {
     if (error instanceof MillraceError && error.reason === Reason.TIME_IN_THE_PAST) return undefined;
     throw error;
