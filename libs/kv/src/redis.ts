@@ -35,7 +35,7 @@ class RedisKv implements Kv {
 
   #name(key: Uint8Array): Buffer {
     // The client takes a Uint8Array that is no Buffer for text, and would store it under its printed numbers.
-    const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+    const bytes = Buffer.isBuffer(key) ? key : Buffer.from(key.buffer, key.byteOffset, key.byteLength);
     return this.#prefix.length === 0 ? bytes : Buffer.concat([this.#prefix, bytes]);
   }
 

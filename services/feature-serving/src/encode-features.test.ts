@@ -73,8 +73,8 @@ const randomAnswer = (rows: number): FeaturesAnswer => ({
     for (let row = 0; row < rows; row++) {
       const isPresent = below(4) > 0;
       column.setValue(row, isPresent ? randomValue(column.type) : null);
-      column.statuses[row] = isPresent ? FeatureStatus.PRESENT : pick(statuses);
-      column.eventTimesUs[row] = pick([0, -1, 127, 128, 2 ** 31, 2 ** 32, 1_764_000_000_000_000, -(2 ** 52)]);
+      column.setStatus(row, isPresent ? FeatureStatus.PRESENT : pick(statuses));
+      column.setEventTimeUs(row, pick([0, -1, 127, 128, 2 ** 31, 2 ** 32, 1_764_000_000_000_000, -(2 ** 52)]));
     }
     return { name: `view__${index}`, column };
   }),
@@ -88,8 +88,8 @@ const messageOf = ({ features, asOf, featureServiceVersion, withEventTimes }: Fe
     features: features.map(({ name, column }) => ({
       name,
       values: columnMessage(column),
-      statuses: column.statuses,
-      eventTimesUs: withEventTimes ? Array.from(column.eventTimesUs, BigInt) : [],
+      statuses: column.statuses(),
+      eventTimesUs: withEventTimes ? Array.from(column.eventTimesUs(), BigInt) : [],
     })),
   });
 

@@ -16,7 +16,7 @@ interface Field {
 const tag = {
   response: { features: 0x0a, asOf: 0x12, featureServiceVersion: 0x1a },
   feature: { name: 0x0a, values: 0x12, statuses: 0x1a, eventTimesUs: 0x22 },
-  values: { bools: 0x0a, int64s: 0x12, doubles: 0x1a, floats: 0x22, timestamps: 0x3a },
+  values: { int64s: 0x12, doubles: 0x1a, floats: 0x22, timestamps: 0x3a },
   packed: 0x0a,
   stream: { id: 0x0a, response: 0x12 },
 };
@@ -40,8 +40,8 @@ const fieldsOf = ({ features, asOf, featureServiceVersion, withEventTimes }: Fea
 const featureFields = ({ name, column }: ServedFeature, withEventTimes: boolean): Field[] => {
   const fields = [...textField(tag.feature.name, name), valuesField(column)];
   if (column.rows === 0) return fields;
-  fields.push(bytesField(tag.feature.statuses, column.statuses));
-  if (withEventTimes) fields.push(bytesField(tag.feature.eventTimesUs, packedTimes(column.eventTimesUs)));
+  fields.push(bytesField(tag.feature.statuses, column.statuses()));
+  if (withEventTimes) fields.push(bytesField(tag.feature.eventTimesUs, packedTimes(column.eventTimesUs())));
   return fields;
 };
 
@@ -50,20 +50,16 @@ const valuesField = (column: ServedColumn): Field => {
     messageField(tag.feature.values, [
       messageField(valuesTag, bytes.length === 0 ? [] : [bytesField(tag.packed, bytes)]),
     ]);
-  const { type, numbers, integers, others } = column;
+  const { type } = column;
+  const numbers = column.numbers();
   if (numbers !== undefined) {
     return type === ValueType.FLOAT
       ? packed(tag.values.floats, bytesOf(Float32Array.from(numbers)))
       : packed(tag.values.doubles, bytesOf(numbers));
   }
-  if (integers !== undefined) {
-    return packed(type === ValueType.INT64 ? tag.values.int64s : tag.values.timestamps, packedIntegers(integers));
-  }
-  if (type === ValueType.BOOL) {
-    return packed(
-      tag.values.bools,
-      Uint8Array.from(others, (value) => (value === true ? 1 : 0)),
-    );
+  const halves = column.integerHalves();
+  if (halves !== undefined) {
+    return packed(type === ValueType.INT64 ? tag.values.int64s : tag.values.timestamps, packedIntegers(halves));
   }
   return bytesField(tag.feature.values, toBinary(ColumnValuesSchema, columnMessage(column)));
 };
@@ -72,23 +68,23 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array | Float64Array
   new Uint8Array(buffer, byteOffset, byteLength);
 
 /** Pairs of 32 bits, the lower first, as varints. */
-const packedIntegers = (pairs: Int32Array): Uint8Array => {
+const packedIntegers = (halves: Int32Array): Uint8Array => {
   let length = 0;
-  for (let at = 0; at < pairs.length; at += 2) length += integerLength(pairs[at] ?? 0, pairs[at + 1] ?? 0);
+  for (let at = 0; at < halves.length; at += 2) length += integerLength(halves[at] ?? 0, halves[at + 1] ?? 0);
   const bytes = new Uint8Array(length);
   let end = 0;
-  for (let at = 0; at < pairs.length; at += 2) end = writeInteger(bytes, end, pairs[at] ?? 0, pairs[at + 1] ?? 0);
+  for (let at = 0; at < halves.length; at += 2) end = writeInteger(bytes, end, halves[at] ?? 0, halves[at + 1] ?? 0);
   return bytes;
 };
 
 const packedTimes = (timesUs: Float64Array): Uint8Array => {
-  const pairs = new Int32Array(timesUs.length * 2);
+  const halves = new Int32Array(timesUs.length * 2);
   timesUs.forEach((timeUs, index) => {
     const high = Math.floor(timeUs / 2 ** 32);
-    pairs[index * 2] = timeUs - high * 2 ** 32;
-    pairs[index * 2 + 1] = high;
+    halves[index * 2] = timeUs - high * 2 ** 32;
+    halves[index * 2 + 1] = high;
   });
-  return packedIntegers(pairs);
+  return packedIntegers(halves);
 };
 
 const integerLength = (low: number, high: number): number =>

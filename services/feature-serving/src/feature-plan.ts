@@ -37,6 +37,8 @@ export interface PlannedView {
   readonly rowKey: (entityKey: Uint8Array) => Uint8Array;
   /** By entity key of the view: the index of the request's column. */
   readonly keyColumns: readonly number[];
+  /** The same for views whose keys come from the same columns in the same form: their keys are made once. */
+  readonly keyGroup: string;
   /**
    * Of a view that is joined by a feature: by entity key, the value that gives it, undefined where a column does. Such a
    * view is read in a second round trip.
@@ -102,7 +104,8 @@ export function planFeatures(
         : undefined;
       const isRead = stream.features.map(() => false);
       reads.push(isRead);
-      index = views.push({ stream, isRead, rowKey: rowKeyOf(view), keyColumns, keyPlaces }) - 1;
+      const keyGroup = `${keyPlaces === undefined ? view.entity.name : name} ${keyColumns.join()}`;
+      index = views.push({ stream, isRead, rowKey: rowKeyOf(view), keyColumns, keyGroup, keyPlaces }) - 1;
       viewIndex.set(name, index);
     }
     const position = views[index]?.stream.features.findIndex((known) => known.name === feature) ?? -1;

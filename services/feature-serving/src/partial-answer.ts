@@ -35,7 +35,7 @@ export const withoutStore = (plan: FeaturePlan, features: readonly ServedFeature
     const planned = plan.outputs[output];
     if (planned === undefined || !needsStore(planned.place)) return feature;
     const column = new ServedColumn(planned.type, feature.column.rows);
-    column.statuses.fill(FeatureStatus.UNAVAILABLE);
+    column.statuses().fill(FeatureStatus.UNAVAILABLE);
     return { name: planned.name, column };
   });
 };

@@ -1,7 +1,7 @@
 import { type Column, FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { CompiledExpression, CompiledField, Scalar } from "@millrace/feature-definition";
-import { encodeEntityKey, ServedColumn, type ServedColumns } from "@millrace/feature-definition/stream";
+import { encodeEntityKey, ServedColumn, type ServedColumns, servedColumns } from "@millrace/feature-definition/stream";
 import { ColumnInvalidError, readColumn } from "./column-values.ts";
 import type { FeaturePlan, PlannedOnDemandView, PlannedView } from "./feature-plan.ts";
 import type { RowReader } from "./row-cache.ts";
@@ -65,26 +65,35 @@ export async function readFeatures(
   const times = timesOf(request.atUs, rows);
 
   const served: ServedColumns[] = plan.views.map(({ stream, isRead }) =>
-    stream.features.map(({ type }, index) => (isRead[index] === true ? new ServedColumn(type, rows) : undefined)),
+    servedColumns(
+      stream.features.map(({ type }, index) => (isRead[index] === true ? type : undefined)),
+      rows,
+    ),
   );
   const options = { nowUs, withExpiredValues: request.withExpiredValues };
   let done = 0;
   const readViews = async (indices: readonly number[]): Promise<void> => {
     const keys: Uint8Array[] = [];
-    const slots = indices.map((index) => {
+    const groups = new Map<string, DistinctKeys>();
+    const slots = indices.map((index): { slotOfRow: Int32Array; first: number } => {
       const view = plan.views[index];
-      return view === undefined ? new Int32Array(rows).fill(-1) : slotsOf(view, rows, entities, served, keys);
+      if (view === undefined) throw new TypeError(`The plan has no view ${index}.`);
+      const distinct = groups.get(view.keyGroup) ?? distinctKeys(view, rows, entities, served);
+      groups.set(view.keyGroup, distinct);
+      const first = keys.length;
+      for (const entityKey of distinct.entityKeys) keys.push(view.rowKey(entityKey));
+      return { slotOfRow: distinct.slotOfRow, first };
     });
     const stored = keys.length === 0 ? [] : await online.getMany(keys, signal);
     for (let at = 0; at < indices.length; at++) {
       const index = indices[at] ?? -1;
       const stream = plan.views[index]?.stream;
-      const slotOfRow = slots[at];
+      const { slotOfRow, first } = slots[at] ?? {};
       const columns = served[index];
-      if (stream === undefined || slotOfRow === undefined || columns === undefined) continue;
+      if (stream === undefined || slotOfRow === undefined || first === undefined || columns === undefined) continue;
       for (let row = 0; row < rows; row++) {
         const slot = slotOfRow[row] ?? -1;
-        stream.serveInto(columns, row, slot < 0 ? undefined : stored[slot], times?.[row], options);
+        stream.serveInto(columns, row, slot < 0 ? undefined : stored[first + slot], times?.[row], options);
         if (++done % sliceRows === 0) await nextTurn();
       }
     }
@@ -104,15 +113,20 @@ export async function readFeatures(
   });
 }
 
-/** Notes the store keys of a view, each once, and says for each row where its own stands; -1 for a key that is null. */
-function slotsOf(
-  { stream, rowKey, keyColumns, keyPlaces }: PlannedView,
+/** The entity keys of a request, each once, and by row where its own stands; -1 for a key that is null. */
+interface DistinctKeys {
+  readonly entityKeys: readonly Uint8Array[];
+  readonly slotOfRow: Int32Array;
+}
+
+function distinctKeys(
+  { stream, keyColumns, keyPlaces }: PlannedView,
   rows: number,
   entities: readonly (readonly Scalar[])[],
   served: readonly ServedColumns[],
-  keys: Uint8Array[],
-): Int32Array {
+): DistinctKeys {
   const slotOfRow = new Int32Array(rows).fill(-1);
+  const entityKeys: Uint8Array[] = [];
   const seen = new Map<string, number>();
   for (let row = 0; row < rows; row++) {
     const values = keyColumns.map((column, at) => {
@@ -124,11 +138,11 @@ function slotsOf(
     if (entityKey === undefined) continue;
     const name = rows === 1 ? "" : Buffer.from(entityKey).toString("latin1");
     const known = seen.get(name);
-    const slot = known ?? keys.push(rowKey(entityKey)) - 1;
+    const slot = known ?? entityKeys.push(entityKey) - 1;
     if (known === undefined) seen.set(name, slot);
     slotOfRow[row] = slot;
   }
-  return slotOfRow;
+  return { entityKeys, slotOfRow };
 }
 
 /** The value as a key: one that is too old leads nowhere, even where the caller asks to see it. */
@@ -208,15 +222,15 @@ function evaluate(
       }
       const source = (input.onDemand ? computed : served)[input.index]?.[input.feature];
       inputs[index] = source?.value(row) ?? null;
-      newestUs = Math.max(newestUs, source?.eventTimesUs[row] ?? 0);
+      newestUs = Math.max(newestUs, source?.eventTimeUs(row) ?? 0);
     });
     view.features.forEach(({ expression }, index) => {
       const column = result[index];
       if (column === undefined) return;
       const value = valueOrNull(expression, inputs);
       column.setValue(row, value);
-      column.statuses[row] = value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT;
-      column.eventTimesUs[row] = newestUs;
+      column.setStatus(row, value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT);
+      column.setEventTimeUs(row, newestUs);
     });
   }
   return result;

@@ -68,9 +68,8 @@ export class AggregateStream implements ViewStream {
       const fromUs = floorTo(t - planned.windowUs, planned.hopUs);
       const value = this.#aggregate(row, planned, fromUs, t);
       column.setValue(into, value);
-      column.eventTimesUs[into] = newestUs >= fromUs ? newestUs : 0;
-      if (!isFound) column.statuses[into] = FeatureStatus.NOT_FOUND;
-      else column.statuses[into] = value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT;
+      column.setEventTimeUs(into, newestUs >= fromUs ? newestUs : 0);
+      if (isFound) column.setStatus(into, value === null ? FeatureStatus.NULL_VALUE : FeatureStatus.PRESENT);
     });
   }
 

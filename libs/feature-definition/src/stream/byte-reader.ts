@@ -9,38 +9,49 @@ export class RowCorruptError extends MillraceError {
   }
 }
 
+const nothing = new DataView(new ArrayBuffer(0));
+
 /** Reads what ByteWriter wrote. Every method throws RowCorruptError where the bytes end too early. */
 export class ByteReader {
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  /** Over all the memory that the bytes are a part of: rows that a store sent together lie in one. */
+  #memory: DataView<ArrayBufferLike> = nothing;
+  #start = 0;
   #at = 0;
+  #end = 0;
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  constructor(bytes?: Uint8Array) {
+    if (bytes !== undefined) this.reset(bytes);
+  }
+
+  /** Begins anew, with other bytes. */
+  reset(bytes: Uint8Array): this {
+    if (this.#memory.buffer !== bytes.buffer) this.#memory = new DataView(bytes.buffer);
+    this.#start = bytes.byteOffset;
+    this.#at = bytes.byteOffset;
+    this.#end = bytes.byteOffset + bytes.byteLength;
+    return this;
   }
 
   get done(): boolean {
-    return this.#at >= this.#bytes.length;
+    return this.#at >= this.#end;
   }
 
   u8(): number {
-    const value = this.#bytes[this.#at++];
-    if (value === undefined) throw new RowCorruptError(`it ends at byte ${this.#bytes.length}`);
-    return value;
+    if (this.#at >= this.#end) throw this.#tooShort();
+    return this.#memory.getUint8(this.#at++);
   }
 
   u48(): number {
     const at = this.#take(6);
-    return this.#view.getUint16(at) * 2 ** 32 + this.#view.getUint32(at + 2);
+    return this.#memory.getUint16(at) * 2 ** 32 + this.#memory.getUint32(at + 2);
   }
 
   f32(): number {
-    return this.#view.getFloat32(this.#take(4), true);
+    return this.#memory.getFloat32(this.#take(4), true);
   }
 
   f64(): number {
-    return this.#view.getFloat64(this.#take(8), true);
+    return this.#memory.getFloat64(this.#take(8), true);
   }
 
   varint(): number {
@@ -102,8 +113,17 @@ export class ByteReader {
 
   /** A view into the row. */
   raw(length: number): Uint8Array {
-    const at = this.#take(length);
-    return this.#bytes.subarray(at, at + length);
+    return new Uint8Array(this.#memory.buffer, this.#take(length), length);
+  }
+
+  /** Passes over a bitmap, and says where it is. */
+  bitmap(bits: number): number {
+    return this.#take(Math.ceil(bits / 8));
+  }
+
+  /** Whether a bit of a bitmap is set. */
+  bit(bitmap: number, index: number): boolean {
+    return ((this.#memory.getUint8(bitmap + (index >> 3)) >> (index & 7)) & 1) === 1;
   }
 
   string(): string {
@@ -112,8 +132,12 @@ export class ByteReader {
 
   #take(count: number): number {
     const at = this.#at;
-    if (at + count > this.#bytes.length) throw new RowCorruptError(`it ends at byte ${this.#bytes.length}`);
+    if (at + count > this.#end) throw this.#tooShort();
     this.#at += count;
     return at;
+  }
+
+  #tooShort(): RowCorruptError {
+    return new RowCorruptError(`it ends at byte ${this.#end - this.#start}`);
   }
 }

@@ -35,9 +35,9 @@ export function viewPrefix(view: Pick<CompiledView, "name" | "version">): Uint8A
  * that all rows of one entity lie on one node of a cluster.
  */
 export function rowKeyOf(view: CompiledView): (entityKey: Uint8Array) => Uint8Array {
-  const prefix = new TextEncoder().encode(`row/${view.name}/${view.version}/{${view.entity.name}:`);
+  const prefix = Buffer.from(`row/${view.name}/${view.version}/{${view.entity.name}:`);
   return (entityKey) => {
-    const key = new Uint8Array(prefix.length + entityKey.length + 1);
+    const key = Buffer.allocUnsafe(prefix.length + entityKey.length + 1);
     key.set(prefix);
     key.set(entityKey, prefix.length);
     key[key.length - 1] = 0x7d;

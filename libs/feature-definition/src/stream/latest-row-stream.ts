@@ -23,8 +23,9 @@ export const latestRowFormat = 0x21;
 /** More rows from the future than this are not kept: the row then settles at a later time. */
 const mostCandidates = 64;
 
-/** Used by one call at a time, from its beginning to its end. */
+/** These are used by one call at a time, from its beginning to its end. */
 const rowWriter = new ByteWriter(4096);
+const rowReader = new ByteReader();
 
 interface Candidate extends EventOrder {
   readonly values: readonly Scalar[];
@@ -108,7 +109,7 @@ export class LatestRowStream implements ViewStream {
     if (newestUs === undefined || ttlUs === undefined || t - newestUs <= Number(ttlUs)) return;
     for (const column of columns) {
       if (column === undefined) continue;
-      column.statuses[into] = FeatureStatus.OUTSIDE_MAX_AGE;
+      column.setStatus(into, FeatureStatus.OUTSIDE_MAX_AGE);
       if (!options.withExpiredValues) column.setValue(into, null);
     }
   }
@@ -125,16 +126,16 @@ export class LatestRowStream implements ViewStream {
 
   /** Reads the values of a candidate into those columns that there are. */
   #readValues(reader: ByteReader, columns: ServedColumns, into: number, eventTimeUs: number): void {
-    const bitmap = reader.raw(Math.ceil(this.features.length / 8));
+    const bitmap = reader.bitmap(this.features.length);
     for (let index = 0; index < this.features.length; index++) {
-      const isPresent = (((bitmap[index >> 3] ?? 0) >> (index & 7)) & 1) === 1;
+      const isPresent = reader.bit(bitmap, index);
       const column = columns[index];
       if (column === undefined) {
         if (isPresent) skipScalar(reader, this.features[index]?.type ?? 0);
         continue;
       }
-      column.eventTimesUs[into] = eventTimeUs;
-      column.statuses[into] = isPresent ? FeatureStatus.PRESENT : FeatureStatus.NULL_VALUE;
+      column.setEventTimeUs(into, eventTimeUs);
+      column.setStatus(into, isPresent ? FeatureStatus.PRESENT : FeatureStatus.NULL_VALUE);
       if (isPresent) column.readValue(into, reader);
       else column.setValue(into, null);
     }
@@ -201,9 +202,9 @@ export class LatestRowStream implements ViewStream {
       const createdAtUs = eventTimeUs + reader.zigzag();
       const partition = reader.varint() - 1;
       const offset = reader.varint();
-      const bitmap = reader.raw(Math.ceil(this.features.length / 8));
+      const bitmap = reader.bitmap(this.features.length);
       const values = this.features.map(({ type }, index) =>
-        (((bitmap[index >> 3] ?? 0) >> (index & 7)) & 1) === 1 ? readScalar(reader, type) : null,
+        reader.bit(bitmap, index) ? readScalar(reader, type) : null,
       );
       candidates.push({ eventTimeUs, createdAtUs, partition, offset, values });
     }
@@ -214,7 +215,7 @@ export class LatestRowStream implements ViewStream {
 
 /** A reader that stands after the format. @throws RowCorruptError */
 function readerOf(bytes: Uint8Array): ByteReader {
-  const reader = new ByteReader(bytes);
+  const reader = rowReader.reset(bytes);
   const format = reader.u8();
   if (format !== latestRowFormat) throw new RowCorruptError(`format ${format} where ${latestRowFormat} belongs`);
   return reader;

@@ -68,6 +68,6 @@ export function serveRow(
   return {
     statuses: columns.map((column) => column.status(0)),
     values: columns.map((column) => column.value(0)),
-    eventTimesUs: columns.map(({ eventTimesUs }) => eventTimesUs[0] ?? 0),
+    eventTimesUs: columns.map((column) => column.eventTimeUs(0)),
   };
 }

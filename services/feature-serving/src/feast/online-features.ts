@@ -148,8 +148,8 @@ const fieldStatuses: Readonly<Record<number, FieldStatus>> = {
 /** @param neverNull a COUNT keeps its 0 where nothing was found; everything else that is not present is null. */
 const featureVector = (column: ServedColumn, neverNull: boolean) => ({
   values: feastValues(columnMessage(column), (row) => !neverNull && column.status(row) !== FeatureStatus.PRESENT),
-  statuses: Array.from(column.statuses, (status) => fieldStatuses[status] ?? FieldStatus.INVALID),
-  eventTimestamps: Array.from(column.eventTimesUs, (us) => timestampFromMs(us / 1000)),
+  statuses: Array.from(column.statuses(), (status) => fieldStatuses[status] ?? FieldStatus.INVALID),
+  eventTimestamps: Array.from(column.eventTimesUs(), (us) => timestampFromMs(us / 1000)),
 });
 
 const isNeverNull = (reference: Reference | undefined, { catalogue }: FeatureServing): boolean => {
