@@ -4,6 +4,7 @@ import { hashTag, requireKeys, requireOneHashTag } from "./key.ts";
 import type { ConditionalWrite, Kv, Versioned } from "./kv.ts";
 import { connectionOf, untilReady } from "./redis-connection.ts";
 import { decodeVersion, encodeRedisEntry, encodeVersion, entryValue } from "./redis-entry.ts";
+import { RedisMget } from "./redis-mget.ts";
 import { compareAndSetScript, transactScript } from "./redis-scripts.ts";
 import { type RedisSettings, readRedisUrl } from "./redis-url.ts";
 import { StoreUnavailableError } from "./store-unavailable-error.ts";
@@ -57,7 +58,11 @@ class RedisKv implements Kv {
     if (keys.length === 0) return [];
     return untilAborted(
       this.#guard(async () => {
-        if (!this.#settings.isCluster) return this.#connection.mgetBuffer(keys.map((key) => this.#name(key)));
+        if (!(this.#connection instanceof Cluster)) {
+          const command = new RedisMget(keys, this.#prefix);
+          this.#connection.sendCommand(command);
+          return command.entries();
+        }
         const entries = new Array<Buffer | null>(keys.length).fill(null);
         // All are sent before the first answer is awaited: the commands of a node share its round trip.
         await Promise.all(

@@ -87,18 +87,29 @@ const packedTimes = (timesUs: Float64Array): Uint8Array => {
   return packedIntegers(halves);
 };
 
-const integerLength = (low: number, high: number): number =>
-  high === 0 ? Math.max(1, Math.ceil((32 - Math.clz32(low)) / 7)) : Math.ceil((64 - Math.clz32(high)) / 7);
+/** Bytes of a varint of 64 bits. */
+const integerLength = (low: number, high: number): number => {
+  if (high !== 0) return high < 0 ? 10 : Math.floor((63 - Math.clz32(high)) / 7) + 1;
+  if (low >= 0 && low < 0x80) return 1;
+  return Math.floor((31 - Math.clz32(low)) / 7) + 1;
+};
 
-const writeInteger = (bytes: Uint8Array, at: number, low: number, high: number): number => {
-  let [lower, upper, end] = [low, high, at];
-  while (upper !== 0 || lower >>> 0 > 0x7f) {
-    bytes[end++] = (lower & 0x7f) | 0x80;
+/** Answers where the next byte belongs. */
+const writeInteger = (bytes: Uint8Array, from: number, low: number, high: number): number => {
+  let at = from;
+  let lower = low;
+  let upper = high;
+  while (upper !== 0) {
+    bytes[at++] = (lower & 0x7f) | 0x80;
     lower = (lower >>> 7) | (upper << 25);
     upper >>>= 7;
   }
-  bytes[end++] = lower;
-  return end;
+  while (lower < 0 || lower > 0x7f) {
+    bytes[at++] = (lower & 0x7f) | 0x80;
+    lower >>>= 7;
+  }
+  bytes[at++] = lower;
+  return at;
 };
 
 const bytesField = (fieldTag: number, content: Uint8Array): Field => ({
