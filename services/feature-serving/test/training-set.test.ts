@@ -1,8 +1,14 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { DuckDBInstance, DuckDBTimestampValue } from "@duckdb/node-api";
-import { AsOf, GetSqlRequest_Dialect } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import {
+  AsOf,
+  type EntityRowsSchema,
+  GetSqlRequest_Dialect,
+  type TrainingSetSummary,
+} from "@millrace/contracts/millrace/feature/v1/feature_service";
 import {
   Int64,
   makeData,
@@ -49,6 +55,16 @@ async function writeParquet(): Promise<void> {
   await connection.run(`COPY arrivals TO '${join(folder, "arrivals.parquet")}' (FORMAT parquet)`);
   connection.closeSync();
   instance.closeSync();
+}
+
+async function readParquet(path: string) {
+  const instance = await DuckDBInstance.create(":memory:");
+  const connection = await instance.connect();
+  const read = await connection.runAndReadAll(`SELECT * FROM read_parquet('${path}')`);
+  const result = { names: read.columnNames(), rows: read.getRows() };
+  connection.closeSync();
+  instance.closeSync();
+  return result;
 }
 
 describe("GetTrainingSet", { timeout: 60_000 }, () => {
@@ -135,16 +151,71 @@ describe("GetTrainingSet", { timeout: 60_000 }, () => {
     expect(ids[0]).toMatch(/\w{8}/);
   });
 
+  const selection = { case: "featureService" as const, value: "delay_v1" };
+  const query = {
+    data: { case: "parquet" as const, value: "arrivals.parquet" },
+    columns: { event_time: "arrived_at", scheduled_at: "arrived_at" },
+    extra: { was_late: "delay > 15" },
+    where: "airport <> 'A4'",
+  };
+
+  const toParquet = async (parquetPath: string, entityRows: MessageInitShape<typeof EntityRowsSchema>) => {
+    let summary: TrainingSetSummary | undefined;
+    for await (const { part } of service.client.getTrainingSet({ selection, entityRows, parquetPath })) {
+      expect(part.case).not.toBe("arrow");
+      if (part.case === "summary") summary = part.value;
+    }
+    return summary;
+  };
+
+  test("writes a Parquet file that holds what it streams as Arrow", async () => {
+    const entityRows = { rows: { case: "query" as const, value: query } };
+    const parts: Uint8Array[] = [];
+    for await (const { part } of service.client.getTrainingSet({ selection, entityRows })) {
+      if (part.case === "arrow") parts.push(part.value);
+    }
+    const streamed = tableFromIPC(Buffer.concat(parts));
+    const summary = await toParquet("sets/january.parquet", entityRows);
+    expect(summary?.rows).toBe(BigInt(streamed.numRows));
+    const names = streamed.schema.fields.map(({ name }) => name);
+    const written = await readParquet(join(folder, "sets/january.parquet"));
+    expect(written.names).toEqual(names);
+    expect(written.rows.length).toBe(streamed.numRows);
+    for (const [row, values] of written.rows.entries()) {
+      names.forEach((name, column) => {
+        const value = values[column];
+        const instant = value instanceof DuckDBTimestampValue ? Number(value.micros) / 1000 : value;
+        expect(instant, `${name}[${row}]`).toEqual(streamed.getChild(name)?.get(row) ?? null);
+      });
+    }
+    expect(readdirSync(join(folder, "sets"))).toEqual(["january.parquet"]);
+  });
+
+  test("leaves nothing where the file cannot be made, and writes nowhere else", async () => {
+    const broken = { rows: { case: "query" as const, value: { ...query, where: "no_such_column > 1" } } };
+    await expect(toParquet("broken/set.parquet", broken)).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    expect(readdirSync(join(folder, "broken"))).toEqual([]);
+    const entityRows = { rows: { case: "query" as const, value: query } };
+    for (const path of ["../outside.parquet", "/tmp/outside.parquet", "sets/", "."]) {
+      await expect(toParquet(path, entityRows), path).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        violations: [{ field: "parquet_path", got: path }],
+      });
+    }
+    const rows = new Table({ airport: vectorFromArray(["A0"], new Utf8()) });
+    const arrow = { rows: { case: "arrow" as const, value: tableToIPC(rows, "stream") } };
+    await expect(toParquet("sets/arrow.parquet", arrow)).rejects.toMatchObject({
+      violations: [{ field: "entity_rows", got: "an Arrow stream" }],
+    });
+  });
+
   test("refuses what is not built, and does not pass it over", async () => {
     const rows = new Table({ airport: vectorFromArray(["A0"], new Utf8()) });
-    const selection = { case: "featureService" as const, value: "delay_v1" };
     const entityRows = { rows: { case: "arrow" as const, value: tableToIPC(rows, "stream") } };
-    for (const request of [{ parquetPath: "out.parquet" }, { asOfToken: "1.abc.2" }]) {
-      const call = async () => {
-        for await (const _part of service.client.getTrainingSet({ selection, entityRows, ...request }));
-      };
-      await expect(call()).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
-    }
+    const call = async () => {
+      for await (const _part of service.client.getTrainingSet({ selection, entityRows, asOfToken: "1.abc.2" }));
+    };
+    await expect(call()).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
     const sql = service.client.getSql({ featureService: "delay_v1", dialect: GetSqlRequest_Dialect.SPARK });
     await expect(sql).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
   });

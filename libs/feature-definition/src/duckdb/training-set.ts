@@ -3,16 +3,18 @@ import { MillraceError } from "@millrace/errors";
 import type { CompiledFeatureService, CompiledRepository, CompiledSource } from "../compiled.ts";
 import { readsOf } from "../reads-of.ts";
 import { storedViewOf } from "../view-features.ts";
+import { ColumnInvalidError } from "./column-invalid-error.ts";
 import { type DataRelation, openDataRelation } from "./data-relation.ts";
 import { type DuckDbOptions, DuckDbSession } from "./duckdb-session.ts";
 import { EngineFailedError } from "./engine-failed-error.ts";
 import { loadQueriedEntityRows } from "./entity-query.ts";
-import { loadArrowEntityRows } from "./entity-rows.ts";
+import { type LoadedEntityRows, loadArrowEntityRows } from "./entity-rows.ts";
 import { IpcStreamWriter } from "./ipc-stream-writer.ts";
 import { newestEventUs } from "./newest-event.ts";
 import { recordBatches } from "./record-batches.ts";
 import { snapshotId } from "./snapshot-id.ts";
-import { trainingSetSql } from "./training-set-sql.ts";
+import { type KeptColumn, trainingSetSql } from "./training-set-sql.ts";
+import { writeParquet } from "./write-parquet.ts";
 
 export interface TrainingSetOptions {
   readonly repository: CompiledRepository;
@@ -28,6 +30,8 @@ export interface TrainingSetOptions {
   readonly deterministic?: boolean;
   /** The folder that the paths of sources and queries are relative to. */
   readonly dataRoot: string;
+  /** Writes a Parquet file here, in place of parts of an Arrow stream. The entity rows have to come by a query. */
+  readonly outParquet?: string;
   readonly engine?: DuckDbOptions;
   readonly signal?: AbortSignal;
 }
@@ -69,7 +73,11 @@ export async function* trainingSet(options: TrainingSetOptions): AsyncGenerator<
 }
 
 async function* buildTrainingSet(options: TrainingSetOptions, session: DuckDbSession): AsyncGenerator<TrainingSetPart> {
-  const { repository, service, entityRows, dataRoot } = options;
+  const { repository, service, entityRows, dataRoot, outParquet } = options;
+  if (outParquet !== undefined && "arrow" in entityRows) {
+    const expected = "entity rows by a query, where a Parquet file is to be written";
+    throw new ColumnInvalidError([{ field: "entity_rows", expected, got: "an Arrow stream" }]);
+  }
   const eventTime = options.eventTime ?? "event_time";
   const asOf = options.asOf === AsOf.KNOWN_AT ? AsOf.KNOWN_AT : AsOf.EVENT_TIME;
   yield { kind: "progress", phase: "reading the entity rows", rows: 0, totalRows: 0 };
@@ -80,21 +88,19 @@ async function* buildTrainingSet(options: TrainingSetOptions, session: DuckDbSes
   const relations = await openSources(repository, service, dataRoot, session);
   const kept = entities.kept.kind === "columns" ? entities.kept.columns : [];
   const sourceSql = ({ name, fields }: CompiledSource): string => relations.get(name)?.select(fields) ?? "";
-  const sql = trainingSetSql(repository, service, asOf, sourceSql, kept);
+  const instants = outParquet === undefined ? "microseconds" : "timestamps";
+  const sql = trainingSetSql(repository, service, asOf, sourceSql, kept, instants);
   yield { kind: "progress", phase: "computing the features", rows: 0, totalRows: entities.rows };
-  const result = await session.connection.stream(sql);
-  const types = [...kept, ...service.features.map(({ fullName: name, type }) => ({ name, type }))];
-  const writer = new IpcStreamWriter();
   let rows = 0;
-  for await (const batch of recordBatches(result, types, entities)) {
-    options.signal?.throwIfAborted();
-    writer.write(batch);
-    rows += batch.numRows;
-    yield* writer.takeWritten().map((bytes) => ({ kind: "arrow" as const, bytes }));
-    yield { kind: "progress", phase: "sending the rows", rows, totalRows: entities.rows };
+  if (outParquet === undefined) {
+    for await (const part of arrowParts(options, sql, kept, entities, session)) {
+      if (part.kind === "progress") rows = part.rows;
+      yield part;
+    }
+  } else {
+    rows = await writeParquet(sql, outParquet, session);
+    yield { kind: "progress", phase: "wrote the file", rows, totalRows: entities.rows };
   }
-  writer.finish();
-  yield* writer.takeWritten().map((bytes) => ({ kind: "arrow" as const, bytes }));
   if (rows !== entities.rows) {
     throw new EngineFailedError(
       `${entities.rows} entity rows went in and ${rows} came out; this is a defect of the SQL.`,
@@ -106,6 +112,28 @@ async function* buildTrainingSet(options: TrainingSetOptions, session: DuckDbSes
     snapshotId: await snapshotId(service, asOf, entities.tag, relations),
     newestEventUs: await newestEventUs(repository, relations, session),
   };
+}
+
+async function* arrowParts(
+  { service, signal }: TrainingSetOptions,
+  sql: string,
+  kept: readonly KeptColumn[],
+  entities: LoadedEntityRows,
+  session: DuckDbSession,
+): AsyncGenerator<TrainingSetPart> {
+  const result = await session.connection.stream(sql);
+  const types = [...kept, ...service.features.map(({ fullName: name, type }) => ({ name, type }))];
+  const writer = new IpcStreamWriter();
+  let rows = 0;
+  for await (const batch of recordBatches(result, types, entities)) {
+    signal?.throwIfAborted();
+    writer.write(batch);
+    rows += batch.numRows;
+    yield* writer.takeWritten().map((bytes) => ({ kind: "arrow" as const, bytes }));
+    yield { kind: "progress", phase: "sending the rows", rows, totalRows: entities.rows };
+  }
+  writer.finish();
+  yield* writer.takeWritten().map((bytes) => ({ kind: "arrow" as const, bytes }));
 }
 
 export const openSources = async (

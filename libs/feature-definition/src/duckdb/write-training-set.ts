@@ -2,7 +2,6 @@ import { basename, dirname, resolve } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { AsOf, EntityQuerySchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { compileRepository } from "../compile-repository.ts";
-import { quoteText } from "../expression/duckdb-literal.ts";
 import { FeatureServiceUnknownError } from "../feature-service-unknown-error.ts";
 import { loadRepository } from "../load-repository.ts";
 import { type DuckDbOptions, DuckDbSession } from "./duckdb-session.ts";
@@ -10,6 +9,8 @@ import { loadQueriedEntityRows } from "./entity-query.ts";
 import { snapshotId } from "./snapshot-id.ts";
 import { engineError, openSources } from "./training-set.ts";
 import { trainingSetSql } from "./training-set-sql.ts";
+import { unfinishedFile } from "./unfinished-file.ts";
+import { writeParquet } from "./write-parquet.ts";
 
 export interface WriteTrainingSetOptions {
   /** The folder of YAML files. */
@@ -46,6 +47,7 @@ export const writeTrainingSet = async (options: WriteTrainingSetOptions): Promis
   const entities = resolve(options.entitiesParquet);
   const query = create(EntityQuerySchema, { data: { case: "parquet", value: basename(entities) } });
   const session = await DuckDbSession.open(options.engine);
+  const out = await unfinishedFile(resolve(options.outParquet));
   try {
     const loaded = await loadQueriedEntityRows(
       query,
@@ -65,9 +67,8 @@ export const writeTrainingSet = async (options: WriteTrainingSetOptions): Promis
       kept,
       "timestamps",
     );
-    await session.connection.run(
-      `COPY (${sql}) TO ${quoteText(resolve(options.outParquet))} (FORMAT parquet, COMPRESSION zstd)`,
-    );
+    await writeParquet(sql, out.path, session);
+    await out.finish();
     return {
       rows: loaded.rows,
       snapshotId: await snapshotId(service, asOf, loaded.tag, relations),
@@ -77,5 +78,6 @@ export const writeTrainingSet = async (options: WriteTrainingSetOptions): Promis
     throw engineError(error);
   } finally {
     session.close();
+    await out.discard();
   }
 };

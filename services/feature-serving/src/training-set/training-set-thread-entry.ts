@@ -26,6 +26,7 @@ await serveThread<TrainingSetThreadData, TrainingSetPart>(async function* (data)
     asOf: request.asOf,
     deterministic: request.deterministic,
     dataRoot: data.dataRoot,
+    ...(data.outParquet === undefined ? {} : { outParquet: data.outParquet }),
     ...(request.entityRows?.eventTime ? { eventTime: request.entityRows.eventTime } : {}),
   });
 });

@@ -8,6 +8,8 @@ export interface TrainingSetThreadData {
   /** GetTrainingSetRequest. */
   readonly request: Uint8Array;
   readonly dataRoot: string;
+  /** Where a Parquet file is to be written, in place of an Arrow stream. */
+  readonly outParquet?: string;
 }
 
 /** Builds a training set in a thread of its own. */

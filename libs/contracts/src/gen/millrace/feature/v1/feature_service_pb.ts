@@ -588,7 +588,7 @@ export type GetTrainingSetRequest = Message<"millrace.feature.v1.GetTrainingSetR
 
   /**
    * Writes Parquet to this path, relative to the data root of feature-serving, in place of streaming Arrow. The file
-   * appears whole or not at all.
+   * appears whole or not at all. The entity rows have to come by a query.
    *
    * @generated from field: string parquet_path = 6;
    */
