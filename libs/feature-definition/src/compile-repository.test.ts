@@ -215,7 +215,7 @@ describe("a repository with mistakes is refused with file, path and reason:", ()
       "function: MEAN, n: 3, of: delay",
       "featureViews[0].aggregates[0].n",
     ],
-    ["a format that is not read yet", "format: JSON", "format: AVRO", "sources[0].stream.format"],
+    ["a format without its schema", "format: JSON", "format: AVRO", "sources[0].stream.schema"],
     [
       "a cut that nothing keeps yet",
       "createdAt: received_at",
@@ -319,12 +319,24 @@ describe("a repository with mistakes is refused with file, path and reason:", ()
       "sources[0].eventTime",
     ],
     [
-      "deletions, which are not read yet",
+      "deletions by a field that there is not",
       "createdAt: received_at",
       "createdAt: received_at\n    deleted: gone",
       "sources[0].deleted",
     ],
-    ["an envelope that is not read yet", "format: JSON", "format: JSON, envelope: DEBEZIUM", "sources[0].stream"],
+    [
+      "an envelope whose deletions nothing says",
+      "format: JSON",
+      "format: JSON, envelope: DEBEZIUM",
+      "sources[0].deleted",
+    ],
+    ["a schema for what has none", "format: JSON", "format: JSON, schema: x", "sources[0].stream.schema"],
+    [
+      "windows over a source with deletions",
+      "    eventTime: arrived_at",
+      "      - {name: gone, type: BOOL}\n    deleted: gone\n    eventTime: arrived_at",
+      "featureViews[0].source",
+    ],
     ["YAML that is none", "entities:", "entities: [", ""],
   ])("%s", async (_, from, to, path) => {
     expect(good).toContain(from);

@@ -3,7 +3,7 @@ import {
   type Entity,
   type Field,
   type Source,
-  StreamSource_Format,
+  StreamSource_Envelope,
 } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import { compileDerived } from "./compile-derived.ts";
 import type { CompiledEntity, CompiledField, CompiledSource } from "./compiled.ts";
@@ -12,6 +12,7 @@ import { parseDurationUs } from "./duration.ts";
 import { valueTypeName } from "./expression/expression-type.ts";
 import { elementType } from "./list-type.ts";
 import type { Problems } from "./problems.ts";
+import { checkStream } from "./stream/format/check-stream.ts";
 
 const keyTypes: readonly ValueType[] = [
   ValueType.INT64,
@@ -62,6 +63,8 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
     requireTime("eventTime", source.eventTime);
     if (source.createdAt !== "") requireTime("createdAt", source.createdAt);
     refuseUnread(source, place, problems);
+    const deleted = compileDeleted(source, fields, place, problems);
+    if (source.stream !== undefined) checkStream(source.stream, source, `${place}.stream`, problems);
     if (source.batch === undefined && source.stream === undefined) {
       problems.add(place, "batch, stream, or both", "neither");
     }
@@ -80,6 +83,7 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
         problems,
       ),
       maxFutureSkewUs: durationOf(source.maxFutureSkew, defaultMaxFutureSkew, `${place}.maxFutureSkew`, problems),
+      ...(deleted === undefined ? {} : { deleted }),
       batch: source.batch,
       stream: source.stream,
       owner: source.owner,
@@ -88,24 +92,31 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
   return compiled;
 };
 
+/** The field that says that an entity is gone; a change event sets it, so that there has to be one. */
+const compileDeleted = (
+  { deleted, stream }: Source,
+  fields: readonly CompiledField[],
+  place: string,
+  problems: Problems,
+): CompiledSource["deleted"] => {
+  const isChange = stream?.envelope === StreamSource_Envelope.DEBEZIUM;
+  if (deleted === "" && !isChange) return undefined;
+  const index = fields.findIndex(({ name }) => name === deleted);
+  const field = fields[index];
+  if (field?.type === ValueType.BOOL) return { name: field.name, index };
+  const expected = `the name of a BOOL field of this source${isChange ? ", which the envelope sets" : ""}`;
+  const got = field === undefined ? JSON.stringify(deleted) : `${deleted}, of type ${valueTypeName(field.type)}`;
+  problems.add(`${place}.deleted`, expected, deleted === "" ? "none" : got);
+  return undefined;
+};
+
 /** What the contract has and nothing reads yet is refused: a declaration without an effect would be believed. */
 const refuseUnread = (source: Source, place: string, problems: Problems): void => {
-  if (source.deleted !== "") {
-    problems.add(`${place}.deleted`, "none, since deletions are not read yet", source.deleted);
-  }
-  const { stream } = source;
-  if (stream !== undefined && (stream.framing !== 0 || stream.envelope !== 0 || stream.descriptorSet.length > 0)) {
-    problems.add(`${place}.stream`, "no framing, envelope or descriptors, which are not read yet", "one of them");
-  }
   if (source.completeUpTo !== undefined) {
     problems.add(`${place}.completeUpTo`, "none, since backfills are not cut by it yet", "a declaration");
   }
   if (source.batch?.data.case === "sql") {
     problems.add(`${place}.batch.sql`, "parquet or csv, since SQL sources are not read yet", "sql");
-  }
-  if (source.stream !== undefined && source.stream.format !== StreamSource_Format.JSON) {
-    const format = source.stream.format === StreamSource_Format.AVRO ? "AVRO" : "PROTOBUF";
-    problems.add(`${place}.stream.format`, "JSON, the one format that is read yet", format);
   }
 };
 

@@ -1,10 +1,14 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
-import type { Feature, FeatureView } from "@millrace/contracts/millrace/feature/v1/feature_repository";
+import {
+  type Feature,
+  type FeatureView,
+  StreamSource_Format,
+} from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import { compileAggregate } from "./compile-aggregate.ts";
 import { durationOf } from "./compile-source.ts";
 import type { CompiledEntity, CompiledExpression, CompiledFeature, CompiledSource, CompiledView } from "./compiled.ts";
 import { placeOf } from "./definition-origin.ts";
-import { shortDigest } from "./digest.ts";
+import { sha256Bytes, shortDigest } from "./digest.ts";
 import { columnExpression, compileExpression, expressionMeaning } from "./expression/compile-expression.ts";
 import { valueTypeName } from "./expression/expression-type.ts";
 import type { Problems } from "./problems.ts";
@@ -66,9 +70,14 @@ const compileView = (
     keyColumns: base.keyColumns,
     source: [source.name, source.eventTime, source.createdAt ?? "", source.allowedLatenessUs, source.maxFutureSkewUs],
     topic: source.stream?.topic ?? "",
+    ...formatMeaning(source),
     where: where === undefined ? "" : expressionMeaning(where),
   };
   if (isAggregate) {
+    if (source.deleted !== undefined) {
+      const expected = "a source without deletions: what one would take back from a window is not defined";
+      problems.add(`${place}.source`, expected, `${source.name}, which has ${source.deleted.name}`);
+    }
     if (view.ttl !== "") {
       problems.add(`${place}.ttl`, "no ttl: windows say by themselves what counts", view.ttl);
     }
@@ -112,6 +121,14 @@ const compileView = (
     features: features.map(({ name, type, expression }) => [name, type, expressionMeaning(expression)]),
   });
   return { kind: "latestRow", ...base, features, ttlUs, version };
+};
+
+/** How records become rows, where they are more than JSON: what is read otherwise may have other rows. */
+const formatMeaning = ({ deleted, stream }: CompiledSource): { readonly format?: readonly unknown[] } => {
+  const { format = 0, framing = 0, envelope = 0, schema = "", descriptorSet = new Uint8Array() } = stream ?? {};
+  const isPlain = format <= StreamSource_Format.JSON && framing === 0 && envelope === 0 && deleted === undefined;
+  if (isPlain) return {};
+  return { format: [format, framing, envelope, schema, sha256Bytes(descriptorSet), deleted?.name ?? ""] };
 };
 
 /** The derived columns that a view reads, also through others: they are part of what its values mean. */

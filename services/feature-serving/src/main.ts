@@ -58,6 +58,7 @@ await runService(
     if (config.role !== "serve") {
       const thread = new StreamThread({
         ...stores,
+        schemaRegistryUrl: config.schemaRegistryUrl,
         topicPartitions: config.topicPartitions,
         rewindMs: config.rewindMs,
         onApplied: (partitions) => applied.notify(partitions),

@@ -16,6 +16,10 @@ export const settings = {
     z.string().default("log:./.millrace/log"),
     "Where the sources' topics are: log:FOLDER or kafka://HOST:PORT[,HOST:PORT].",
   ),
+  schemaRegistryUrl: setting(
+    z.url({ protocol: /^https?$/ }).optional(),
+    "The schema registry of streams with framing SCHEMA_REGISTRY: http[s]://[USER:PASSWORD@]HOST[:PORT].",
+  ),
   dataRoot: setting(z.string().default("."), "The folder below which the files of batch sources are found."),
   role: setting(
     z.enum(["all", "serve", "stream"]).default("all"),

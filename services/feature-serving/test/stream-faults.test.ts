@@ -153,6 +153,7 @@ function faults(
       group,
       topicPartitions: 3,
       rewindMs: 60_000,
+      schemas: { schema: async () => undefined },
       onApplied: () => undefined,
       onTrouble: (message) => console.log(message),
     });

@@ -33,7 +33,7 @@ export async function compareWithUndisturbedFold(
     for await (const batch of log.read(topic, { partition, offset: first })) {
       for (const record of batch.records) {
         const read = reader.read(record.value, record.timestampMs * 1000);
-        if ("reason" in read) continue;
+        if (read === undefined || "reason" in read) continue;
         newestUs = Math.max(newestUs, read.eventTimeUs);
         const event: SourceEvent = { ...read, partition, offset: Number(record.offset), origin: originOf(epoch) };
         for (const router of routers) if (router.hasKey(event)) router.route(event, rows);

@@ -22,8 +22,12 @@ import {
  *             asks whose last row became known after t                          o, best
  */
 export const latestRowViewSql = (view: LatestRowView, asOf: AsOf, entityRows = entityRowsTable): ViewTables => {
-  const values = view.features.map(({ expression }, index) => `${expression.toSql()} AS f${index}`);
-  const names = view.features.map((_, index) => `f${index}`);
+  const { deleted } = view.source;
+  const values = [
+    ...view.features.map(({ expression }, index) => `${expression.toSql()} AS f${index}`),
+    ...(deleted === undefined ? [] : [`coalesce(${quoteIdentifier(deleted.name)}, FALSE) AS gone`]),
+  ];
+  const names = [...view.features.map((_, index) => `f${index}`), ...(deleted === undefined ? [] : ["gone"])];
   const keys = keyNames(view);
   const all = eventsTable(view, values, [], view.ttlUs);
   const asks = asksTable(view, entityRows);
@@ -40,12 +44,13 @@ export const latestRowViewSql = (view: LatestRowView, asOf: AsOf, entityRows = e
   };
   const inTime = (t: string, at: string): string =>
     view.ttlUs === undefined ? "" : ` AND ${t} - ${at} <= ${view.ttlUs}`;
+  const stillThere = (from: string): string => (deleted === undefined ? "" : ` AND NOT ${from}gone`);
   const result = tableOf(view, "values");
   const features = (from: string): string =>
     view.features.map(({ name }, index) => `${from}f${index} AS ${quoteIdentifier(name)}`).join(", ");
   const base = [asks, all, latest, found];
   if (!needsKnown) {
-    const sql = `SELECT o, ${features("")} FROM ${found.name} WHERE TRUE${inTime("t", "found_at")}`;
+    const sql = `SELECT o, ${features("")} FROM ${found.name} WHERE TRUE${inTime("t", "found_at")}${stillThere("")}`;
     return { result, tables: [...base, { name: result, sql }] };
   }
   const known: CommonTable = {
@@ -62,8 +67,8 @@ export const latestRowViewSql = (view: LatestRowView, asOf: AsOf, entityRows = e
       known,
       {
         name: result,
-        sql: `SELECT o, ${features("")} FROM ${found.name} WHERE c <= t${inTime("t", "found_at")}
-          UNION ALL BY NAME SELECT o, ${features("best.")} FROM ${known.name} WHERE TRUE${inTime("t", "best.found_at")}`,
+        sql: `SELECT o, ${features("")} FROM ${found.name} WHERE c <= t${inTime("t", "found_at")}${stillThere("")}
+          UNION ALL BY NAME SELECT o, ${features("best.")} FROM ${known.name} WHERE TRUE${inTime("t", "best.found_at")}${stillThere("best.")}`,
       },
     ],
   };

@@ -68,10 +68,16 @@ export const eventsTable = (
   return {
     name: tableOf(view, "events"),
     sql: `SELECT ${["*", ...extra].join(", ")} FROM (
-        SELECT ${columns.join(", ")} FROM ${quoteIdentifier(`source: ${source.name}`)}${view.where === undefined ? "" : ` WHERE ${view.where.toSql()}`}
+        SELECT ${columns.join(", ")} FROM ${quoteIdentifier(`source: ${source.name}`)}${whereSql(view)}
       ) SEMI JOIN ${asks} USING (${keys.join(", ")}) WHERE ${conditions.join(" AND ")}`,
     materialized: true,
   };
+};
+
+/** What counts in a view; a deletion does, whatever else it says. */
+const whereSql = ({ where, source: { deleted } }: CompiledView): string => {
+  if (where === undefined) return "";
+  return ` WHERE ${where.toSql()}${deleted === undefined ? "" : ` OR ${quoteIdentifier(deleted.name)}`}`;
 };
 
 /** The greatest multiple of the hop that is not above a time; also for times before 1970. */

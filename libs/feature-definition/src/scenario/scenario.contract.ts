@@ -12,7 +12,8 @@ import { parseTimestamp } from "../expression/operations/civil-time.ts";
 /**
  * What a feature means, as a file that every engine reads: events, and what is answered when. One view with one feature,
  * `view.feature`, over the source `trips`, whose fields are `city` (STRING), `street` (INT64), `fare` (DOUBLE), `riders`
- * (INT64), `note` (STRING), `at` and `known_at` (TIMESTAMP).
+ * (INT64), `note` (STRING), `at` and `known_at` (TIMESTAMP), and `gone` (BOOL), which says that the place is gone where the
+ * scenario has `deletions`.
  */
 export interface Scenario {
   /** The file's name without its ending. */
@@ -63,6 +64,7 @@ const shape = z.strictObject({
     where: z.string().optional(),
     ttl: z.string().optional(),
     allowedLateness: z.string().optional(),
+    deletions: z.boolean().optional(),
     derived: z.array(z.strictObject({ name: z.string(), expression: z.string() })).optional(),
     entityColumns: z.record(z.string(), z.string()).optional(),
   }),
@@ -74,6 +76,7 @@ const shape = z.strictObject({
       fare: z.number().nullable().optional(),
       riders: z.union([z.int(), z.string()]).nullable().optional(),
       note: z.string().nullable().optional(),
+      gone: z.boolean().optional(),
       times: z.int().default(1),
     }),
   ),
@@ -113,6 +116,7 @@ const scenarioFrom = (name: string, yaml: unknown): Scenario => {
         event.note ?? null,
         timeOf(event.at),
         timeOf(event.knownAt ?? event.at),
+        event.gone ?? null,
       ];
       return new Array<Scalar[]>(event.times).fill(row);
     }),
@@ -132,7 +136,7 @@ const expectedOf = (expect: z.output<typeof value>, type: ValueType): Scalar => 
 };
 
 const repositoryOf = (view: Written["view"]): CompiledRepository => {
-  const { keys, latest, where, ttl, allowedLateness, derived, entityColumns, of, ...aggregate } = view;
+  const { keys, latest, where, ttl, allowedLateness, deletions, derived, entityColumns, of, ...aggregate } = view;
   const feature: JsonObject =
     latest === undefined
       ? {
@@ -163,10 +167,12 @@ const repositoryOf = (view: Written["view"]): CompiledRepository => {
             { name: "note", type: "STRING" },
             { name: "at", type: "TIMESTAMP" },
             { name: "known_at", type: "TIMESTAMP" },
+            { name: "gone", type: "BOOL" },
           ],
           eventTime: "at",
           createdAt: "known_at",
           ...(allowedLateness === undefined ? {} : { allowedLateness }),
+          ...(deletions === true ? { deleted: "gone" } : {}),
           ...(derived === undefined ? {} : { derived }),
           batch: { parquet: "trips.parquet" },
           stream: { topic: "trips", format: "JSON" },

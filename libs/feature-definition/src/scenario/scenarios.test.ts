@@ -98,10 +98,19 @@ async function writeTrips(path: string, events: readonly (readonly Scalar[])[]):
   const connection = await instance.connect();
   try {
     await connection.run(
-      'CREATE TABLE trips (city VARCHAR, street BIGINT, fare DOUBLE, riders BIGINT, note VARCHAR, "at" TIMESTAMP, known_at TIMESTAMP)',
+      'CREATE TABLE trips (city VARCHAR, street BIGINT, fare DOUBLE, riders BIGINT, note VARCHAR, "at" TIMESTAMP, known_at TIMESTAMP, gone BOOLEAN)',
     );
-    const statement = await connection.prepare("INSERT INTO trips VALUES ($1, $2, $3, $4, $5, $6, $7)");
-    for (const [city = null, street = null, fare = null, riders = null, note = null, at, known] of events) {
+    const statement = await connection.prepare("INSERT INTO trips VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+    for (const [
+      city = null,
+      street = null,
+      fare = null,
+      riders = null,
+      note = null,
+      at,
+      known,
+      gone = null,
+    ] of events) {
       statement.bind([
         city as string,
         street as bigint,
@@ -110,6 +119,7 @@ async function writeTrips(path: string, events: readonly (readonly Scalar[])[]):
         note as string,
         timestampValue(at as bigint),
         timestampValue(known as bigint),
+        gone as boolean,
       ]);
       await statement.run();
     }

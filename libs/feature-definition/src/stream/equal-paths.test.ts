@@ -82,7 +82,7 @@ function readEvents(compiled: CompiledRepository, rows: readonly (readonly Scala
   const reader = new SourceRecordReader(source);
   return rows.flatMap((row, offset) => {
     const read = reader.read(writeSourceRecord(source, row), 0);
-    return "reason" in read ? [] : [{ ...read, partition: 0, offset, origin: 1 }];
+    return read === undefined || "reason" in read ? [] : [{ ...read, partition: 0, offset, origin: 1 }];
   });
 }
 

@@ -188,7 +188,7 @@ export const eventsOf = (repository: CompiledRepository, sales: readonly Sale[])
   const reader = new SourceRecordReader(source);
   return sales.flatMap((sale, offset): SourceEvent[] => {
     const read = reader.read(writeSourceRecord(source, rowOf(sale)), 0);
-    return "reason" in read ? [] : [{ ...read, partition: 0, offset, origin: 1 }];
+    return read === undefined || "reason" in read ? [] : [{ ...read, partition: 0, offset, origin: 1 }];
   });
 };
 

@@ -4,6 +4,7 @@ export { RowCorruptError } from "./byte-reader.ts";
 export { createViewStream } from "./create-view-stream.ts";
 export { encodeEntityKey, rowKeyOf, viewPrefix } from "./entity-key.ts";
 export { countsIn } from "./event-filter.ts";
+export type { RegisteredFormat, RegisteredSchema, SchemaRegistry } from "./format/framed-decoder.ts";
 export { ServedColumn, servedColumns } from "./served-column.ts";
 export { compareOrder, type EventOrder, type SourceEvent } from "./source-event.ts";
 export { type ReadRecord, type Rejection, SourceRecordReader } from "./source-record.ts";

@@ -3,7 +3,7 @@ import type { LatestRowView, Scalar } from "../compiled.ts";
 import { AppliedPositions } from "./applied-positions.ts";
 import { ByteReader, RowCorruptError } from "./byte-reader.ts";
 import { ByteWriter } from "./byte-writer.ts";
-import { valueOrNull } from "./event-filter.ts";
+import { isDeletion, valueOrNull } from "./event-filter.ts";
 import { fixedLength, headBytes, orderBytes, valueBytes } from "./planned-bytes.ts";
 import { readScalar, skipScalar, writeScalar } from "./scalar-codec.ts";
 import { compareOrder, type EventOrder, type SourceEvent } from "./source-event.ts";
@@ -20,6 +20,9 @@ import {
 /** The first byte of a latest-row row, version 1. */
 export const latestRowFormat = 0x21;
 
+/** The first byte where the source has deletions: a byte more a candidate, 1 for a deletion, which has no values. */
+export const latestRowFormatWithDeletions = 0x22;
+
 /** More rows from the future than this are not kept: the row then settles at a later time. */
 const mostCandidates = 64;
 
@@ -28,6 +31,8 @@ const rowWriter = new ByteWriter(4096);
 const rowReader = new ByteReader();
 
 interface Candidate extends EventOrder {
+  readonly isDeletion: boolean;
+  /** None of a deletion. */
   readonly values: readonly Scalar[];
 }
 
@@ -46,9 +51,13 @@ interface LatestRow {
 export class LatestRowStream implements ViewStream {
   readonly view: LatestRowView;
   readonly features: readonly { readonly name: string; readonly type: ValueType }[];
+  readonly #hasDeletions: boolean;
+  readonly #format: number;
 
   constructor(view: LatestRowView) {
     this.view = view;
+    this.#hasDeletions = view.source.deleted !== undefined;
+    this.#format = this.#hasDeletions ? latestRowFormatWithDeletions : latestRowFormat;
     this.features = view.features.map(({ name, type }) => ({ name, type }));
   }
 
@@ -89,7 +98,7 @@ export class LatestRowStream implements ViewStream {
     options: ServeOptions,
   ): void {
     if (bytes === undefined) return;
-    const reader = readerOf(bytes);
+    const reader = readerOf(bytes, this.#format);
     AppliedPositions.skip(reader);
     const settledUs = reader.zigzag();
     const t = atUs ?? Math.max(options.nowUs, settledUs);
@@ -103,7 +112,12 @@ export class LatestRowStream implements ViewStream {
       reader.zigzag();
       reader.varint();
       reader.varint();
-      this.#readValues(reader, columns, into, eventTimeUs);
+      if (this.#hasDeletions && reader.u8() === 1) {
+        newestUs = undefined;
+        for (const column of columns) column?.clear(into);
+      } else {
+        this.#readValues(reader, columns, into, eventTimeUs);
+      }
     }
     const { ttlUs } = this.view;
     if (newestUs === undefined || ttlUs === undefined || t - newestUs <= Number(ttlUs)) return;
@@ -118,7 +132,7 @@ export class LatestRowStream implements ViewStream {
     const values = this.view.features.map(({ type, expression }) =>
       valueBytes(type, fixedLength(expression, this.view.source.fields)),
     );
-    const bitmap = Math.ceil(values.length / 8);
+    const bitmap = Math.ceil(values.length / 8) + (this.#hasDeletions ? 1 : 0);
     const typical = orderBytes.typical + bitmap + values.reduce((sum, value) => sum + value.typical, 0);
     const worst = orderBytes.worst + bitmap + values.reduce((sum, value) => sum + value.worst, 0);
     return { typicalBytes: headBytes.typical + typical, worstBytes: headBytes.worst + (mostCandidates + 1) * worst };
@@ -160,13 +174,15 @@ export class LatestRowStream implements ViewStream {
     const isTie = held !== undefined && held.eventTimeUs === event.eventTimeUs;
     if (isTie && compareOrder(held, event) >= 0) return;
     const { eventTimeUs, createdAtUs, partition, offset } = event;
-    const values = this.view.features.map(({ expression }) => valueOrNull(expression, event.row));
-    row.candidates.splice(index, isTie ? 1 : 0, { eventTimeUs, createdAtUs, partition, offset, values });
+    const isDeleted = isDeletion(this.view.source, event.row);
+    const values = isDeleted ? [] : this.view.features.map(({ expression }) => valueOrNull(expression, event.row));
+    const candidate = { eventTimeUs, createdAtUs, partition, offset, isDeletion: isDeleted, values };
+    row.candidates.splice(index, isTie ? 1 : 0, candidate);
   }
 
   #encode(row: LatestRow): Uint8Array {
     const writer = rowWriter.reset();
-    writer.u8(latestRowFormat);
+    writer.u8(this.#format);
     row.applied.write(writer);
     writer.zigzag(row.settledUs);
     writer.varint(row.candidates.length);
@@ -175,6 +191,8 @@ export class LatestRowStream implements ViewStream {
       writer.zigzag(candidate.createdAtUs - candidate.eventTimeUs);
       writer.varint(candidate.partition + 1);
       writer.varint(candidate.offset);
+      if (this.#hasDeletions) writer.u8(candidate.isDeletion ? 1 : 0);
+      if (candidate.isDeletion) continue;
       for (let first = 0; first < this.features.length; first += 8) {
         let bits = 0;
         for (let bit = 0; bit < 8; bit++) if ((candidate.values[first + bit] ?? null) !== null) bits |= 1 << bit;
@@ -193,7 +211,7 @@ export class LatestRowStream implements ViewStream {
     if (bytes === undefined) {
       return { applied: new AppliedPositions(), settledUs: Number.NEGATIVE_INFINITY, candidates: [] };
     }
-    const reader = readerOf(bytes);
+    const reader = readerOf(bytes, this.#format);
     const applied = AppliedPositions.read(reader);
     const settledUs = reader.zigzag();
     const candidates: Candidate[] = [];
@@ -202,11 +220,15 @@ export class LatestRowStream implements ViewStream {
       const createdAtUs = eventTimeUs + reader.zigzag();
       const partition = reader.varint() - 1;
       const offset = reader.varint();
+      if (this.#hasDeletions && reader.u8() === 1) {
+        candidates.push({ eventTimeUs, createdAtUs, partition, offset, isDeletion: true, values: [] });
+        continue;
+      }
       const bitmap = reader.bitmap(this.features.length);
       const values = this.features.map(({ type }, index) =>
         reader.bit(bitmap, index) ? readScalar(reader, type) : null,
       );
-      candidates.push({ eventTimeUs, createdAtUs, partition, offset, values });
+      candidates.push({ eventTimeUs, createdAtUs, partition, offset, isDeletion: false, values });
     }
     if (!reader.done) throw new RowCorruptError("bytes are left over");
     return { applied, settledUs, candidates };
@@ -214,9 +236,9 @@ export class LatestRowStream implements ViewStream {
 }
 
 /** A reader that stands after the format. @throws RowCorruptError */
-function readerOf(bytes: Uint8Array): ByteReader {
+function readerOf(bytes: Uint8Array, expected: number): ByteReader {
   const reader = rowReader.reset(bytes);
   const format = reader.u8();
-  if (format !== latestRowFormat) throw new RowCorruptError(`format ${format} where ${latestRowFormat} belongs`);
+  if (format !== expected) throw new RowCorruptError(`format ${format} where ${expected} belongs`);
   return reader;
 }

@@ -21,7 +21,7 @@ await runScenarios({
     const reader = new SourceRecordReader(view.source);
     const records = events.flatMap((row, offset): SourceEvent[] => {
       const read = reader.read(writeSourceRecord(view.source, row), 0);
-      return "reason" in read ? [] : [{ ...read, partition: 0, offset, origin: 1 }];
+      return read === undefined || "reason" in read ? [] : [{ ...read, partition: 0, offset, origin: 1 }];
     });
     const stream = createViewStream(view);
     return asks.map(({ keys, timeUs, asOf }) => {

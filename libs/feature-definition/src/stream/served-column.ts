@@ -80,6 +80,13 @@ export class ServedColumn {
     }
   }
 
+  /** Makes a row what it was at first: NOT_FOUND. */
+  clear(row: number): void {
+    this.setValue(row, null);
+    this.setStatus(row, FeatureStatus.NOT_FOUND);
+    this.setEventTimeUs(row, 0);
+  }
+
   /** Takes the value of a row out of what writeScalar wrote. */
   readValue(row: number, reader: ByteReader): void {
     const at = this.#start + row;

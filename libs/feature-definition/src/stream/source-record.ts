@@ -1,6 +1,12 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import { StreamSource_Envelope } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { CompiledField, CompiledSource, Row, Scalar } from "../compiled.ts";
 import { elementType } from "../list-type.ts";
+import { type Change, changeOf } from "./format/debezium.ts";
+import { FramedDecoder, type SchemaRegistry } from "./format/framed-decoder.ts";
+import { jsonDecoder } from "./format/json-decoder.ts";
+import { type Members, type RecordDecoder, RecordMalformedError } from "./format/record-decoder.ts";
+import { streamDecoder } from "./format/stream-decoder.ts";
 import { withDerivedColumns } from "./with-derived-columns.ts";
 
 /** Why a record cannot be used: the stable word of its dead letter, and a sentence. */
@@ -21,40 +27,57 @@ const int64Max = 2n ** 63n - 1n;
 const int64Min = -(2n ** 63n);
 
 /**
- * Reads the records of a source: JSON objects, one member a field. A missing member is null, unknown members are
- * ignored. INT64 is a number or digits in text; DOUBLE and FLOAT a number or "NaN", "Infinity", "-Infinity"; BYTES is
- * base64; TIMESTAMP is RFC 3339 text or microseconds. Late rows and rows from the future are told by the row alone.
+ * Reads the records of a source, in the format of its stream. A missing member is null, unknown members are ignored.
+ * INT64 is a whole number or digits in text; DOUBLE and FLOAT a number or "NaN", "Infinity", "-Infinity"; BYTES is bytes
+ * or base64; TIMESTAMP is RFC 3339 text or microseconds. Late rows and rows from the future are told by the row alone.
  */
 export class SourceRecordReader {
   readonly #source: CompiledSource;
   readonly #eventTime: number;
   readonly #createdAt: number;
-  readonly #utf8 = new TextDecoder("utf-8", { fatal: true });
+  readonly #decoder: RecordDecoder;
+  readonly #isChange: boolean;
 
+  /** @throws StreamSchemaInvalidError where the stream's schema does not fit its format; compiling has told of it. */
   constructor(source: CompiledSource) {
     this.#source = source;
     this.#eventTime = source.fields.findIndex(({ name }) => name === source.eventTime);
     this.#createdAt = source.fields.findIndex(({ name }) => name === source.createdAt);
+    this.#decoder = source.stream === undefined ? jsonDecoder : streamDecoder(source.stream);
+    this.#isChange = source.stream?.envelope === StreamSource_Envelope.DEBEZIUM;
   }
 
-  /** @param appendedAtUs when the log took the record: its creation time where the source names no column. */
-  read(value: Uint8Array | null, appendedAtUs: number): ReadRecord | Rejection {
-    if (value === null) return malformed("a JSON object was expected, the record has no value");
-    let parsed: unknown;
-    try {
-      parsed = parseJson(this.#utf8.decode(value));
-    } catch (error) {
-      return malformed(`a JSON object was expected: ${error instanceof Error ? error.message : String(error)}`);
+  /** Has the schemas that the records name by number, before they are read. @throws what the registry throws. */
+  async prepare(values: Iterable<Uint8Array | null>, registry: SchemaRegistry): Promise<void> {
+    if (this.#decoder instanceof FramedDecoder) await this.#decoder.prepare(values, registry);
+  }
+
+  /**
+   * @param appendedAtUs when the log took the record: its creation time where the source names no column.
+   * @returns undefined for a record that says nothing: what Debezium sends after a deletion, for a log that is compacted.
+   */
+  read(value: Uint8Array | null, appendedAtUs: number): ReadRecord | Rejection | undefined {
+    if (value === null) {
+      return this.#isChange ? undefined : malformed("a record with a value was expected, it has none");
     }
-    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-      return malformed(`a JSON object was expected, got ${shown(parsed)}`);
+    let members: Members;
+    let change: Change | undefined;
+    try {
+      members = this.#decoder.decode(value);
+      if (this.#isChange) {
+        change = changeOf(members);
+        members = change.row;
+      }
+    } catch (error) {
+      if (error instanceof RecordMalformedError) return malformed(error.message);
+      throw error;
     }
     const row: Scalar[] = [];
     for (const field of this.#source.fields) {
-      const scalar = scalarOf(field.type, Reflect.get(parsed, field.name));
+      const scalar = scalarOf(field.type, Reflect.get(members, field.name));
       if (scalar === undefined) {
         return malformed(
-          `${field.name}: ${typeName(field)} was expected, got ${shown(Reflect.get(parsed, field.name))}`,
+          `${field.name}: ${typeName(field)} was expected, got ${shown(Reflect.get(members, field.name))}`,
         );
       }
       if (field.length !== undefined && Array.isArray(scalar) && scalar.length !== field.length) {
@@ -62,7 +85,18 @@ export class SourceRecordReader {
       }
       row.push(scalar);
     }
+    if (change !== undefined) this.#takeChange(row, change);
     return this.judge(row, appendedAtUs);
+  }
+
+  /** A row that is gone since the database said so, and not since its last update. */
+  #takeChange(row: Scalar[], { isDeleted, changedAtUs }: Change): void {
+    if (this.#source.deleted !== undefined) row[this.#source.deleted.index] = isDeleted;
+    if (!isDeleted || changedAtUs === undefined) return;
+    for (const time of [this.#eventTime, this.#createdAt]) {
+      const held = row[time];
+      if (time >= 0 && (typeof held !== "bigint" || held < changedAtUs)) row[time] = changedAtUs;
+    }
   }
 
   /** Judges a row of the source's fields by its two times, and adds the derived columns. */
@@ -92,17 +126,6 @@ export class SourceRecordReader {
   }
 }
 
-/** JSON whose whole numbers beyond 2^53 keep all their digits. */
-function parseJson(text: string): unknown {
-  const parsed: unknown = JSON.parse(text);
-  if (!/\d{16}/.test(text)) return parsed;
-  return JSON.parse(text, (_key, value: unknown, context?: { source?: string }) =>
-    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\d+$/.test(context?.source ?? "")
-      ? BigInt(context?.source ?? "")
-      : value,
-  );
-}
-
 /** The value in the form of its type; undefined where it does not fit. */
 function scalarOf(type: ValueType, value: unknown): Scalar | undefined {
   if (value === undefined || value === null) return null;
@@ -120,6 +143,7 @@ function scalarOf(type: ValueType, value: unknown): Scalar | undefined {
     case ValueType.STRING:
       return typeof value === "string" ? value : undefined;
     case ValueType.BYTES:
+      if (value instanceof Uint8Array) return new Uint8Array(value);
       return typeof value === "string" && /^[A-Za-z0-9+/]*={0,2}$/.test(value) && value.length % 4 === 0
         ? new Uint8Array(Buffer.from(value, "base64"))
         : undefined;
@@ -178,7 +202,8 @@ function shown(value: unknown): string {
       ? String(value)
       : value === undefined
         ? "nothing"
-        : (JSON.stringify(value) ?? typeof value);
+        : (JSON.stringify(value, (_key, inner: unknown) => (typeof inner === "bigint" ? String(inner) : inner)) ??
+          typeof value);
   return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
 }
 

@@ -128,7 +128,7 @@ const scalarOf = (value: unknown, type: ValueType): Scalar => {
 describe("a value of every type, and a list of every type", () => {
   test("comes out of the stream as it went in", () => {
     const read = new SourceRecordReader(source).read(writeSourceRecord(source, row), Number(atUs));
-    if ("reason" in read) throw new Error(read.detail);
+    if (read === undefined || "reason" in read) throw new Error(JSON.stringify(read));
     expect(read.row).toEqual(row);
     const served = views.flatMap((view) => {
       const stream = createViewStream(view);

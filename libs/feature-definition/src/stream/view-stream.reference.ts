@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { AggregateFunction } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { AggregateView, CompiledAggregate, CompiledView, LatestRowView, Scalar } from "../compiled.ts";
-import { countsIn } from "./event-filter.ts";
+import { countsIn, isDeletion } from "./event-filter.ts";
 import { compareOrder, type SourceEvent } from "./source-event.ts";
 
 /** The judge of the stream path: the values of a view at a time by looking at all events of one entity, slowly. */
@@ -14,7 +14,7 @@ function latest(view: LatestRowView, events: readonly SourceEvent[], tUs: number
   const newest = events.findLast(({ eventTimeUs }) => eventTimeUs <= tUs);
   const isOld = newest !== undefined && view.ttlUs !== undefined && tUs - newest.eventTimeUs > Number(view.ttlUs);
   return view.features.map(({ expression }) =>
-    newest === undefined || isOld ? null : expression.evaluate(newest.row),
+    newest === undefined || isOld || isDeletion(view.source, newest.row) ? null : expression.evaluate(newest.row),
   );
 }
 

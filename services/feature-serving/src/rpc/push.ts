@@ -1,7 +1,12 @@
+import {
+  StreamSource_Envelope,
+  StreamSource_Format,
+  StreamSource_Framing,
+} from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { NewRecord } from "@millrace/event-log";
-import type { CompiledView, Row, Scalar } from "@millrace/feature-definition";
+import type { CompiledSource, CompiledView, Row, Scalar } from "@millrace/feature-definition";
 import { encodeEntityKey, withDerivedColumns, writeSourceRecord } from "@millrace/feature-definition/stream";
 import type { Unary } from "@millrace/grpc";
 import { SourceUnknownError } from "../catalogue.ts";
@@ -18,6 +23,26 @@ export class TooManyRowsError extends MillraceError {
   }
 }
 
+/** Thrown when rows are pushed to a source whose topic has records of another form than Push writes. */
+export class PushFormatError extends MillraceError {
+  constructor(source: string) {
+    const expected = "a source whose records are JSON, without framing and envelope";
+    super(
+      "FAILED_PRECONDITION",
+      Reason.FIELD_INVALID,
+      `Push writes JSON records; ${source} has others: produce to its topic.`,
+      {
+        violations: [{ field: "source", expected, got: source }],
+      },
+    );
+  }
+}
+
+const isPlainJson = ({ stream }: CompiledSource): boolean =>
+  stream?.format === StreamSource_Format.JSON &&
+  stream.framing === StreamSource_Framing.FRAMING_UNSPECIFIED &&
+  stream.envelope === StreamSource_Envelope.ENVELOPE_UNSPECIFIED;
+
 /** Appends facts to the topic of a source, keyed by the entity of its first view. */
 export const push =
   (serving: FeatureServing): Unary<typeof FeatureService.method.push> =>
@@ -32,6 +57,7 @@ export const push =
         `Source ${source.name} has no stream: there is no topic to push to.`,
       );
     }
+    if (!isPlainJson(source)) throw new PushFormatError(source.name);
     const columns = request.columns.map((column, index) => {
       const position = source.fields.findIndex(({ name }) => name === column.name);
       const field = source.fields[position];

@@ -42,6 +42,7 @@ export function routeRecords(
     const isNew = offset >= progress.judged;
     for (const { source, reader, routers, tellsRefusals } of sources) {
       const read = reader.read(record.value, record.timestampMs * 1000);
+      if (read === undefined) continue;
       if ("reason" in read) {
         if (isNew && tellsRefusals) rejected.push({ source, record, rejection: read });
         continue;

@@ -3,6 +3,7 @@ import { openEventLog } from "@millrace/event-log";
 import { openKv } from "@millrace/kv";
 import { Catalogue } from "../catalogue.ts";
 import { Registry } from "../registry.ts";
+import { HttpSchemaRegistry, noSchemaRegistry } from "./http-schema-registry.ts";
 import { StreamWorker } from "./stream-worker.ts";
 import type { FromStreamThread, StreamThreadData, ToStreamThread } from "./thread-messages.ts";
 
@@ -28,6 +29,7 @@ const worker = new StreamWorker({
   group: data.streamGroup,
   topicPartitions: data.topicPartitions,
   rewindMs: data.rewindMs,
+  schemas: data.schemaRegistryUrl === undefined ? noSchemaRegistry : new HttpSchemaRegistry(data.schemaRegistryUrl),
   onApplied: (applied) => tell({ type: "applied", applied }),
   onTrouble,
 });

@@ -1,7 +1,7 @@
 import { toJsonString } from "@bufbuild/protobuf";
 import { SourceSchema } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { EventLog } from "@millrace/event-log";
-import { createViewStream, viewPrefix } from "@millrace/feature-definition/stream";
+import { createViewStream, type SchemaRegistry, viewPrefix } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
 import type { AppliedDefinitions, LiveView } from "../applied-definitions.ts";
 import type { Catalogue } from "../catalogue.ts";
@@ -18,6 +18,7 @@ export interface StreamWorkerOptions {
   readonly group: string;
   readonly topicPartitions: number;
   readonly rewindMs: number;
+  readonly schemas: SchemaRegistry;
   /** How long rows of a view that is no longer applied stay, for processes that still serve it. */
   readonly retireAfterMs?: number;
   readonly onApplied: (applied: readonly AppliedPartition[]) => void;
@@ -113,11 +114,22 @@ export class StreamWorker {
   }
 
   #ingestion(topic: string): TopicIngestion {
-    const { online, log, group, topicPartitions, rewindMs, onApplied } = this.#options;
+    const { online, log, group, topicPartitions, rewindMs, schemas, onApplied } = this.#options;
     const partitions = topicPartitions;
     const { counts } = this;
     const progress = this.#progress;
-    return new TopicIngestion({ topic, group, partitions, rewindMs, online, log, progress, counts, onApplied });
+    return new TopicIngestion({
+      topic,
+      group,
+      partitions,
+      rewindMs,
+      online,
+      log,
+      schemas,
+      progress,
+      counts,
+      onApplied,
+    });
   }
 
   /** Drops the rows of view versions that are neither applied nor kept, once no process can still serve them. */

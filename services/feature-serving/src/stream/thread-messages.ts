@@ -6,6 +6,7 @@ export interface StreamThreadData {
   readonly onlineStoreUrl: string;
   readonly registryUrl: string;
   readonly eventLogUrl: string;
+  readonly schemaRegistryUrl: string | undefined;
   readonly streamGroup: string;
   readonly topicPartitions: number;
   readonly rewindMs: number;

@@ -1,6 +1,11 @@
 import type { Consumer, EventLog, LogPosition, RecordBatch } from "@millrace/event-log";
 import type { CompiledSource } from "@millrace/feature-definition";
-import { originOf, SourceRecordReader, type ViewStream } from "@millrace/feature-definition/stream";
+import {
+  originOf,
+  type SchemaRegistry,
+  SourceRecordReader,
+  type ViewStream,
+} from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
 import { type RejectedRecord, writeDeadLetters } from "../dead-letters/write-dead-letters.ts";
 import { readMaterializations } from "../materialize/materialization-store.ts";
@@ -26,6 +31,7 @@ export interface TopicIngestionOptions {
   readonly partitions: number;
   readonly rewindMs: number;
   readonly log: EventLog;
+  readonly schemas: SchemaRegistry;
   readonly online: Kv;
   readonly progress: ProgressStore;
   readonly counts: IngestionCounts;
@@ -211,7 +217,7 @@ export class TopicIngestion {
   }
 
   async #apply(batches: readonly RecordBatch[]): Promise<void> {
-    const { online, log, topic, counts, rewindMs, onApplied } = this.#options;
+    const { online, log, topic, schemas, counts, rewindMs, onApplied } = this.#options;
     const rows: RowsByKey = new Map();
     const rejected: RejectedRecord[] = [];
     const newest = new Map<OwnedPartition, ReadonlyMap<string, number>>();
@@ -222,6 +228,8 @@ export class TopicIngestion {
       if (first !== undefined && Number(first.offset) < owned.next) {
         throw new OffsetWentBackError(topic, batch.partition, owned.next, Number(first.offset));
       }
+      const values = batch.records.map(({ value }) => value);
+      for (const { reader } of this.#sources) await reader.prepare(values, schemas);
       const context = { origin: this.#origin, progress: owned.progress, cuts: this.#cuts };
       const routed = routeRecords(batch.records, this.#sources, context, rows);
       rejected.push(...routed.rejected);
