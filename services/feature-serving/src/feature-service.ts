@@ -3,6 +3,7 @@ import { implement, type ServiceImplementation } from "@millrace/grpc";
 import type { FeatureServing } from "./feature-serving.ts";
 import { apply } from "./rpc/apply.ts";
 import { awaitApplied } from "./rpc/await-applied.ts";
+import { deleteEntity } from "./rpc/delete-entity.ts";
 import { getFeatureService } from "./rpc/get-feature-service.ts";
 import { getFeatures } from "./rpc/get-features.ts";
 import { getRepository } from "./rpc/get-repository.ts";
@@ -17,6 +18,7 @@ import { plan } from "./rpc/plan.ts";
 import { push } from "./rpc/push.ts";
 import { releaseFeatureServiceVersion } from "./rpc/release-feature-service-version.ts";
 import { streamFeatures } from "./rpc/stream-features.ts";
+import { verifyErasure } from "./rpc/verify-erasure.ts";
 import { verifyFeatures } from "./rpc/verify-features.ts";
 
 /** The calls of this service, one file each in `rpc/`. Those left out answer UNIMPLEMENTED. */
@@ -39,5 +41,7 @@ export function featureService(serving: FeatureServing): ServiceImplementation {
     listFeatureServiceVersions: listFeatureServiceVersions(serving),
     releaseFeatureServiceVersion: releaseFeatureServiceVersion(serving),
     verifyFeatures: verifyFeatures(serving),
+    deleteEntity: deleteEntity(serving),
+    verifyErasure: verifyErasure(serving),
   });
 }

@@ -1,6 +1,9 @@
 import type { EventLog } from "@millrace/event-log";
+import type { SchemaRegistry } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
 import type { Catalogue } from "./catalogue.ts";
+import type { ErasureReceipts } from "./erasure/erasure-receipts.ts";
+import type { Tombstones } from "./erasure/tombstones.ts";
 import type { Registry } from "./registry.ts";
 import type { RowCache } from "./row-cache.ts";
 import type { AppliedWatch } from "./stream/applied-watch.ts";
@@ -34,6 +37,11 @@ export interface FeatureServing {
   };
   readonly dataRoot: string;
   readonly topicPartitions: number;
+  /** What was erased. */
+  readonly tombstones: Tombstones;
+  readonly receipts: ErasureReceipts;
+  /** Where the schemas of records are found by their number. */
+  readonly schemas: SchemaRegistry;
   /** Rows that callers let be stale. */
   readonly rowCache: RowCache;
   readonly maxValues: number;

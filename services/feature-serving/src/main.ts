@@ -5,6 +5,8 @@ import { implement } from "@millrace/grpc";
 import { openKv } from "@millrace/kv";
 import { runService } from "@millrace/service-host";
 import { Catalogue } from "./catalogue.ts";
+import { ErasureReceipts } from "./erasure/erasure-receipts.ts";
+import { Tombstones } from "./erasure/tombstones.ts";
 import { feastServices } from "./feast/feast-services.ts";
 import { featureService } from "./feature-service.ts";
 import { ingestionMetrics } from "./ingestion-metrics.ts";
@@ -12,6 +14,7 @@ import { Registry } from "./registry.ts";
 import { RowCache } from "./row-cache.ts";
 import { settings } from "./settings.ts";
 import { AppliedWatch } from "./stream/applied-watch.ts";
+import { schemaRegistryOf } from "./stream/http-schema-registry.ts";
 import { ProgressStore } from "./stream/progress.ts";
 import { StreamThread } from "./stream/stream-thread.ts";
 import { PackageBindings } from "./versions/package-bindings.ts";
@@ -71,6 +74,20 @@ await runService(
     }
     if (config.role === "stream") return [implement(FeatureService, {})];
 
+    const rowCache = new RowCache(online, {
+      maxBytes: config.rowCacheBytes,
+      maxStalenessMs: config.maxStalenessMs,
+      registry: host.metrics,
+    });
+    const tombstones = new Tombstones(registryKv);
+    host.start({
+      run: (signal) =>
+        tombstones.watch(
+          signal,
+          () => rowCache.clear(),
+          (err) => host.log.warn({ err }, "The tombstones of erased entities could not be read."),
+        ),
+    });
     const nowUs = () => Date.now() * 1000;
     const serving = {
       ...config,
@@ -84,11 +101,10 @@ await runService(
       versionReads,
       versionKeeper,
       packages,
-      rowCache: new RowCache(online, {
-        maxBytes: config.rowCacheBytes,
-        maxStalenessMs: config.maxStalenessMs,
-        registry: host.metrics,
-      }),
+      rowCache,
+      tombstones,
+      receipts: new ErasureReceipts(registryKv),
+      schemas: schemaRegistryOf(config.schemaRegistryUrl),
       streamThread,
       nowUs,
     };

@@ -65,6 +65,11 @@ export class RowCache {
     return { getMany: (keys, signal) => this.#getMany(rows, keys, allowedMs, signal) };
   }
 
+  /** Forgets all rows. */
+  clear(): void {
+    this.#rows?.clear();
+  }
+
   async #getMany(
     rows: LRUCache<string, Kept>,
     keys: readonly Uint8Array[],

@@ -11,6 +11,7 @@ import { type Kv, openKv } from "@millrace/kv";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { assembleDefinitions } from "../src/applied-definitions.ts";
 import { Catalogue } from "../src/catalogue.ts";
+import { Tombstones } from "../src/erasure/tombstones.ts";
 import { Registry } from "../src/registry.ts";
 import { ProgressStore } from "../src/stream/progress.ts";
 import { StreamWorker } from "../src/stream/stream-worker.ts";
@@ -154,6 +155,7 @@ function faults(
       topicPartitions: 3,
       rewindMs: 60_000,
       schemas: { schema: async () => undefined },
+      tombstones: new Tombstones(online),
       onApplied: () => undefined,
       onTrouble: (message) => console.log(message),
     });

@@ -2,6 +2,7 @@ import type { EventLog } from "@millrace/event-log";
 import type { CompiledRepository, Scalar } from "@millrace/feature-definition";
 import { createViewStream, originOf, type SourceEvent, SourceRecordReader } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
+import { Tombstones } from "../src/erasure/tombstones.ts";
 import { allRows, type RowsByKey, ViewRouter } from "../src/stream/group-by-row.ts";
 
 export interface ComparedRows {
@@ -25,7 +26,7 @@ export async function compareWithUndisturbedFold(
   if (source === undefined || topic === undefined) throw new Error(`${sourceName} has no topic`);
   const reader = new SourceRecordReader(source);
   const views = [...repository.views.values()].filter((view) => view.source.name === sourceName);
-  const routers = views.map((view) => new ViewRouter(createViewStream(view)));
+  const routers = views.map((view) => new ViewRouter(createViewStream(view), new Tombstones(undefined)));
   const rows: RowsByKey = new Map();
   const { epoch } = await log.topic(topic);
   let newestUs = 0;

@@ -5,6 +5,7 @@ import colors from "picocolors";
 import { applyFeaturesCommands } from "./commands/apply-features.ts";
 import { compareCommand } from "./commands/compare.ts";
 import { deadLettersCommand } from "./commands/dead-letters.ts";
+import { erasureCommands } from "./commands/erasure.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { featureCommands } from "./commands/features.ts";
 import { importFeastCommand } from "./commands/import-feast.ts";
@@ -29,6 +30,7 @@ for (const command of [
   importFeastCommand(),
   verifyCommand(),
   deadLettersCommand(),
+  ...erasureCommands(),
   trainingSetCommand(),
   ...trainingCommands(),
   ...inferenceCommands(),

@@ -26,7 +26,12 @@ import {
  *
  * An event's own frame is empty: nobody asks at it, and DuckDB need not compute it.
  */
-export const aggregateViewSql = (view: AggregateView, asOf: AsOf, entityRows = entityRowsTable): ViewTables => {
+export const aggregateViewSql = (
+  view: AggregateView,
+  asOf: AsOf,
+  entityRows = entityRowsTable,
+  hidesErased = false,
+): ViewTables => {
   const values = distinctValues(view.aggregates);
   const ranked = view.aggregates.some(isOrdered);
   const spanUs = view.aggregates.reduce(
@@ -48,6 +53,7 @@ export const aggregateViewSql = (view: AggregateView, asOf: AsOf, entityRows = e
     values.map((sql, index) => `${sql} AS x${index}`),
     ranked ? ["row_number() OVER (ORDER BY t, c, q) AS r"] : [],
     spanUs,
+    hidesErased,
   );
   const calls = computed.flatMap(({ aggregate, calls: texts }) => texts.map((text) => ({ aggregate, text })));
   const needsKnown = asOf === AsOf.KNOWN_AT && view.source.createdAt !== undefined;

@@ -1,6 +1,8 @@
 export { ColumnInvalidError } from "./column-invalid-error.ts";
+export { countErasedFacts } from "./count-erased-facts.ts";
 export { type DrawOptions, drawEntities } from "./draw-entities.ts";
 export { EngineFailedError } from "./engine-failed-error.ts";
+export type { ErasedEntities } from "./erased-keys.ts";
 export { SourceDataInvalidError } from "./source-data-invalid-error.ts";
 export { type TrainingSetOptions, type TrainingSetPart, trainingSet } from "./training-set.ts";
 export { trainingSetSql } from "./training-set-sql.ts";

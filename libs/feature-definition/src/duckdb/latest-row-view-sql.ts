@@ -21,7 +21,12 @@ import {
  *     known   KNOWN_AT only: the same among the rows known at t, for those
  *             asks whose last row became known after t                          o, best
  */
-export const latestRowViewSql = (view: LatestRowView, asOf: AsOf, entityRows = entityRowsTable): ViewTables => {
+export const latestRowViewSql = (
+  view: LatestRowView,
+  asOf: AsOf,
+  entityRows = entityRowsTable,
+  hidesErased = false,
+): ViewTables => {
   const { deleted } = view.source;
   const values = [
     ...view.features.map(({ expression }, index) => `${expression.toSql()} AS f${index}`),
@@ -29,7 +34,7 @@ export const latestRowViewSql = (view: LatestRowView, asOf: AsOf, entityRows = e
   ];
   const names = [...view.features.map((_, index) => `f${index}`), ...(deleted === undefined ? [] : ["gone"])];
   const keys = keyNames(view);
-  const all = eventsTable(view, values, [], view.ttlUs);
+  const all = eventsTable(view, values, [], view.ttlUs, hidesErased);
   const asks = asksTable(view, entityRows);
   const latest: CommonTable = {
     name: tableOf(view, "latest"),

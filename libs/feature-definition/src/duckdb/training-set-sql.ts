@@ -23,6 +23,7 @@ import { type CommonTable, tableOf, type ViewTables } from "./view-sql.ts";
  * in, in the order of `__ordinal`; one column for each feature.
  * @param sourceSql the rows of a source: its fields, and `__sequence`, the place of a row in the source.
  * @param kept further columns of `entity_rows` that come out before the features.
+ * @param erased the views that have an `erasedTable`, named as `viewsRead` does.
  * @param instants how TIMESTAMP comes out: as BIGINT of microseconds, or as it is.
  */
 export const trainingSetSql = (
@@ -32,12 +33,13 @@ export const trainingSetSql = (
   sourceSql: (source: CompiledSource) => string,
   kept: readonly KeptColumn[] = [],
   instants: "microseconds" | "timestamps" = "microseconds",
+  erased: ReadonlySet<string> = new Set(),
 ): string => {
   const sentValue = (value: string, type: ValueType): string =>
     type === ValueType.TIMESTAMP && instants === "microseconds" ? `epoch_us(${value})` : value;
   const stored = storedFeatures(repository, service);
   const reads = viewReads(repository, stored);
-  const parts = reads.map((read) => ({ name: read.view.name, ...readSql(read, asOf) }));
+  const parts = reads.map((read) => ({ name: read.view.name, ...readSql(read, asOf, erased.has(read.view.name)) }));
   const sources = [...new Set(reads.map(({ view }) => view.source))];
   const tables: CommonTable[] = [
     ...sources.map((source) => ({
@@ -72,6 +74,10 @@ export const trainingSetSql = (
   );
   return `WITH ${clauses.join(",\n  ")}\nSELECT ${[...sent, ...features].join(",\n  ")}\nFROM ${computed.at(-1)?.name ?? "stored"} ORDER BY "__ordinal"`;
 };
+
+/** The stored and joined views that a service's training set reads, each under the name by which it is read. */
+export const viewsRead = (repository: CompiledRepository, service: CompiledFeatureService): CompiledView[] =>
+  viewReads(repository, storedFeatures(repository, service)).map(({ view }) => view);
 
 export interface KeptColumn {
   /** As it is called in the result. */
@@ -142,10 +148,12 @@ const viewReads = (repository: CompiledRepository, stored: readonly StoredFeatur
   ];
 };
 
-const readSql = ({ view, joinKeys }: ViewRead, asOf: AsOf): ViewTables => {
+const readSql = ({ view, joinKeys }: ViewRead, asOf: AsOf, hidesErased: boolean): ViewTables => {
   const rows = joinKeys && joinedRowsTable(view, joinKeys);
   const { tables, result } =
-    view.kind === "aggregate" ? aggregateViewSql(view, asOf, rows?.name) : latestRowViewSql(view, asOf, rows?.name);
+    view.kind === "aggregate"
+      ? aggregateViewSql(view, asOf, rows?.name, hidesErased)
+      : latestRowViewSql(view, asOf, rows?.name, hidesErased);
   return { tables: rows === undefined ? tables : [rows, ...tables], result };
 };
 

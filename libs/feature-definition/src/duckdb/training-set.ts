@@ -5,15 +5,17 @@ import { readsOf } from "../reads-of.ts";
 import { storedViewOf } from "../view-features.ts";
 import { ColumnInvalidError } from "./column-invalid-error.ts";
 import { type DataRelation, openDataRelation } from "./data-relation.ts";
+import { derivedColumnsSql } from "./derived-columns-sql.ts";
 import { type DuckDbOptions, DuckDbSession } from "./duckdb-session.ts";
 import { EngineFailedError } from "./engine-failed-error.ts";
 import { loadQueriedEntityRows } from "./entity-query.ts";
 import { type LoadedEntityRows, loadArrowEntityRows } from "./entity-rows.ts";
+import { type ErasedEntities, loadErasedKeys } from "./erased-keys.ts";
 import { IpcStreamWriter } from "./ipc-stream-writer.ts";
 import { newestEventUs } from "./newest-event.ts";
 import { recordBatches } from "./record-batches.ts";
 import { snapshotId } from "./snapshot-id.ts";
-import { type KeptColumn, trainingSetSql } from "./training-set-sql.ts";
+import { type KeptColumn, trainingSetSql, viewsRead } from "./training-set-sql.ts";
 import { writeParquet } from "./write-parquet.ts";
 
 export interface TrainingSetOptions {
@@ -30,6 +32,8 @@ export interface TrainingSetOptions {
   readonly deterministic?: boolean;
   /** The folder that the paths of sources and queries are relative to. */
   readonly dataRoot: string;
+  /** What became known of these before they were erased is not seen. */
+  readonly erased?: ErasedEntities;
   /** Writes a Parquet file here, in place of parts of an Arrow stream. The entity rows have to come by a query. */
   readonly outParquet?: string;
   readonly engine?: DuckDbOptions;
@@ -88,8 +92,15 @@ async function* buildTrainingSet(options: TrainingSetOptions, session: DuckDbSes
   const relations = await openSources(repository, service, dataRoot, session);
   const kept = entities.kept.kind === "columns" ? entities.kept.columns : [];
   const sourceSql = ({ name, fields }: CompiledSource): string => relations.get(name)?.select(fields) ?? "";
+  const erased = new Set<string>();
+  for (const view of options.erased === undefined ? [] : viewsRead(repository, service)) {
+    const facts = derivedColumnsSql(view.source, sourceSql(view.source));
+    if (options.erased !== undefined && (await loadErasedKeys(view, facts, options.erased, session))) {
+      erased.add(view.name);
+    }
+  }
   const instants = outParquet === undefined ? "microseconds" : "timestamps";
-  const sql = trainingSetSql(repository, service, asOf, sourceSql, kept, instants);
+  const sql = trainingSetSql(repository, service, asOf, sourceSql, kept, instants, erased);
   yield { kind: "progress", phase: "computing the features", rows: 0, totalRows: entities.rows };
   let rows = 0;
   if (outParquet === undefined) {

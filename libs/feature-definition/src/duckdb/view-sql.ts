@@ -39,6 +39,7 @@ export const asksTable = (view: CompiledView, entityRows = entityRowsTable): Com
 /**
  * The events that count in a view, whatever the time asked for: `t` and `c` (event and creation time in microseconds),
  * `q` (source order), keys, and the given expressions. Only those of keys and times that are asked for.
+ * @param hidesErased leaves out what became known of entities in `erasedTable` before they were erased.
  * @param lowestUs how far before the earliest entity row events matter; undefined: for ever.
  */
 export const eventsTable = (
@@ -46,6 +47,7 @@ export const eventsTable = (
   values: readonly string[],
   extra: readonly string[],
   lowestUs: bigint | undefined,
+  hidesErased = false,
 ): CommonTable => {
   const { source } = view;
   const keys = keyNames(view);
@@ -69,10 +71,18 @@ export const eventsTable = (
     name: tableOf(view, "events"),
     sql: `SELECT ${["*", ...extra].join(", ")} FROM (
         SELECT ${columns.join(", ")} FROM ${quoteIdentifier(`source: ${source.name}`)}${whereSql(view)}
-      ) SEMI JOIN ${asks} USING (${keys.join(", ")}) WHERE ${conditions.join(" AND ")}`,
+      ) e SEMI JOIN ${asks} USING (${keys.join(", ")})${hidesErased ? notErased(view) : ""} WHERE ${conditions.join(" AND ")}`,
     materialized: true,
   };
 };
+
+/** The table of a view's erased keys: `k0` …, and `at_us`. */
+export const erasedTable = (view: Pick<CompiledView, "name">): string => tableOf(view, "erased keys");
+
+const notErased = (view: CompiledView): string =>
+  ` ANTI JOIN ${erasedTable(view)} x ON ${keyNames(view)
+    .map((key) => `e.${key} = x.${key}`)
+    .join(" AND ")} AND e.c <= x.at_us`;
 
 /** What counts in a view; a deletion does, whatever else it says. */
 const whereSql = ({ where, source: { deleted } }: CompiledView): string => {

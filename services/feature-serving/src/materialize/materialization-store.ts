@@ -14,6 +14,8 @@ export interface MaterializationRun {
   readonly rows: number;
   readonly totalRows: number;
   readonly keys: number;
+  /** The version of the tombstones that it obeyed when it last wrote. */
+  readonly erasures?: number;
   readonly done: boolean;
 }
 

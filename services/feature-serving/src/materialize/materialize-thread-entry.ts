@@ -1,6 +1,7 @@
 import { openEventLog } from "@millrace/event-log";
 import { openKv } from "@millrace/kv";
 import { Catalogue, FeatureViewUnknownError } from "../catalogue.ts";
+import { Tombstones } from "../erasure/tombstones.ts";
 import { Registry } from "../registry.ts";
 import { ProgressStore } from "../stream/progress.ts";
 import { serveThread } from "../thread-stream.ts";
@@ -20,6 +21,7 @@ await serveThread<MaterializeThreadData, MaterializeProgress>(async function* (d
     const view = views.get(data.view);
     if (view === undefined) throw new FeatureViewUnknownError(data.view, [...views.keys()]);
     const progress = new ProgressStore(online, data.streamGroup);
+    const tombstones = new Tombstones(registryKv);
     const { fromUs, toUs, dataRoot, topicPartitions } = data;
     for await (const step of materializeView({
       view,
@@ -28,6 +30,7 @@ await serveThread<MaterializeThreadData, MaterializeProgress>(async function* (d
       online,
       log,
       progress,
+      tombstones,
       dataRoot,
       topicPartitions,
     })) {

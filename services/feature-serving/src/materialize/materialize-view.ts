@@ -10,6 +10,7 @@ import {
   tailOf,
 } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
+import type { Tombstones } from "../erasure/tombstones.ts";
 import { foldRows } from "../stream/fold-rows.ts";
 import { allRows, type RowsByKey, ViewRouter } from "../stream/group-by-row.ts";
 import type { ProgressStore } from "../stream/progress.ts";
@@ -40,6 +41,7 @@ export interface MaterializeOptions {
   readonly online: Kv;
   readonly log: EventLog;
   readonly progress: ProgressStore;
+  readonly tombstones: Tombstones;
   readonly dataRoot: string;
   /** For a topic that does not exist yet. */
   readonly topicPartitions: number;
@@ -68,7 +70,7 @@ const batchRows = 20_000;
  * @throws SourceDataInvalidError, MaterializationOverlapError
  */
 export async function* materializeView(options: MaterializeOptions): AsyncGenerator<MaterializeProgress> {
-  const { view, online, dataRoot } = options;
+  const { view, online, dataRoot, tombstones } = options;
   const viewId = `${view.name}@${view.version}`;
   const data = await BatchRows.open(view.source, dataRoot);
   try {
@@ -87,7 +89,7 @@ export async function* materializeView(options: MaterializeOptions): AsyncGenera
     let run = runOf(begun, id);
     yield run;
     if (run.done) return;
-    const router = new ViewRouter(createViewStream(view));
+    const router = new ViewRouter(createViewStream(view), tombstones);
     const reader = new SourceRecordReader(view.source);
     const keys = new Set<string>();
     let pending: SourceEvent[] = [];
@@ -96,6 +98,8 @@ export async function* materializeView(options: MaterializeOptions): AsyncGenera
     const startedMs = performance.now();
     const flush = async (done: boolean): Promise<MaterializationRun> => {
       const rows: RowsByKey = new Map();
+      await tombstones.refresh();
+      const erasures = tombstones.version;
       for (const event of pending) router.route(event, rows);
       for (const name of rows.get(router)?.keys() ?? []) keys.add(name);
       await foldRows(online, incarnation, allRows(rows), options.toUs);
@@ -104,7 +108,14 @@ export async function* materializeView(options: MaterializeOptions): AsyncGenera
       const stored = await updateMaterialization(online, viewId, (held) => {
         const runs = (held?.runs ?? []).map((known) =>
           known.id === id
-            ? { ...known, nextOrdinal: next, rows: known.rows + folded, keys: Math.max(known.keys, keys.size), done }
+            ? {
+                ...known,
+                nextOrdinal: next,
+                rows: known.rows + folded,
+                keys: Math.max(known.keys, keys.size),
+                erasures,
+                done,
+              }
             : known,
         );
         return { cutUs: held?.cutUs ?? cutUs, runs };

@@ -20,10 +20,12 @@ export const getTrainingSet = ({
   catalogue,
   dataRoot,
   versionReads,
+  tombstones,
 }: FeatureServing): ServerStreaming<typeof FeatureService.method.getTrainingSet> =>
   async function* (request, call) {
     const { selection, featureServiceVersion, parquetPath, asOfToken } = request;
     if (asOfToken !== "") throw new NotBuiltError("as_of_token", "none, since tokens are not read yet", asOfToken);
+    await tombstones.refresh();
     const { applied, repository, service } = selectVersion(catalogue.definitions(), selection, featureServiceVersion);
     // A model is about to be trained on it: the version is kept until its package names it.
     if (selection.case === "featureService") versionReads.note(selection.value, service.version);
@@ -32,6 +34,7 @@ export const getTrainingSet = ({
       applied: toBinary(GetRepositoryResponseSchema, applied),
       request: toBinary(GetTrainingSetRequestSchema, request),
       dataRoot,
+      tombstones: tombstones.data(),
       ...(file === undefined ? {} : { outParquet: file.path }),
     };
     try {

@@ -6,6 +6,7 @@ import {
   type SourceEvent,
   type ViewStream,
 } from "@millrace/feature-definition/stream";
+import type { Tombstones } from "../erasure/tombstones.ts";
 
 /** The events of one row, in the order of their source. */
 export interface RowEvents {
@@ -22,9 +23,11 @@ export class ViewRouter {
   readonly #view: CompiledView;
   readonly #rowKey: (entityKey: Uint8Array) => Uint8Array;
   readonly #keyColumns: readonly number[];
+  readonly #tombstones: Tombstones;
 
-  constructor(stream: ViewStream) {
+  constructor(stream: ViewStream, tombstones: Tombstones) {
     const { view } = stream;
+    this.#tombstones = tombstones;
     this.stream = stream;
     this.id = `${view.name}@${view.version}`;
     this.#view = view;
@@ -37,12 +40,13 @@ export class ViewRouter {
     return this.#keyColumns.every((column) => (event.row[column] ?? null) !== null);
   }
 
-  /** Puts the event to its row, unless it does not count in the view. */
+  /** Puts the event to its row, unless it does not count in the view, or its entity was erased since it became known. */
   route(event: SourceEvent, rows: RowsByKey): void {
     if (!countsIn(this.#view, event.row)) return;
     const values = this.#keyColumns.map((column): Scalar => event.row[column] ?? null);
     const entityKey = encodeEntityKey(this.#view.entity, values);
     if (entityKey === undefined) return;
+    if (this.#tombstones.hides(this.#view.entity.name, entityKey, event.createdAtUs)) return;
     const name = Buffer.from(entityKey.buffer, entityKey.byteOffset, entityKey.byteLength).toString("latin1");
     let ofView = rows.get(this);
     if (ofView === undefined) {

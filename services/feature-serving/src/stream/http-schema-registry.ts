@@ -23,7 +23,7 @@ type Answer = z.infer<typeof answer>;
  * A schema registry with Confluent's API, which Karapace and Apicurio have too:
  * https://docs.confluent.io/platform/current/schema-registry/develop/api.html
  */
-export class HttpSchemaRegistry implements SchemaRegistry {
+class HttpSchemaRegistry implements SchemaRegistry {
   readonly #base: URL;
   readonly #headers: Readonly<Record<string, string>>;
 
@@ -86,10 +86,14 @@ export class HttpSchemaRegistry implements SchemaRegistry {
 }
 
 /** Where no registry is named: sources that need one cannot be read. */
-export const noSchemaRegistry: SchemaRegistry = {
+const noSchemaRegistry: SchemaRegistry = {
   schema: () => {
     throw new SchemaRegistryUnavailableError(
       "Records name their schema by number, and no schema registry is set: MILLRACE_SCHEMA_REGISTRY_URL.",
     );
   },
 };
+
+/** The schema registry of the settings. @param url undefined where none is set. */
+export const schemaRegistryOf = (url: string | undefined): SchemaRegistry =>
+  url === undefined ? noSchemaRegistry : new HttpSchemaRegistry(url);

@@ -16,6 +16,8 @@ export interface PartitionProgress {
   oldestCreatedUs: Record<string, number>;
   /** The cuts that the worker obeys, by `view@version`: see Materialization. */
   cuts: Record<string, number>;
+  /** The version of the tombstones that everything from here on obeys; absent in progress of before there were any. */
+  erasures?: number;
   /** Where the partition stood at some times of the worker's clock, oldest first: where to go back to. */
   checkpoints: { readonly atMs: number; readonly offset: number }[];
 }

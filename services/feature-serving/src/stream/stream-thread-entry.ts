@@ -2,8 +2,9 @@ import { parentPort, workerData } from "node:worker_threads";
 import { openEventLog } from "@millrace/event-log";
 import { openKv } from "@millrace/kv";
 import { Catalogue } from "../catalogue.ts";
+import { Tombstones } from "../erasure/tombstones.ts";
 import { Registry } from "../registry.ts";
-import { HttpSchemaRegistry, noSchemaRegistry } from "./http-schema-registry.ts";
+import { schemaRegistryOf } from "./http-schema-registry.ts";
 import { StreamWorker } from "./stream-worker.ts";
 import type { FromStreamThread, StreamThreadData, ToStreamThread } from "./thread-messages.ts";
 
@@ -29,7 +30,8 @@ const worker = new StreamWorker({
   group: data.streamGroup,
   topicPartitions: data.topicPartitions,
   rewindMs: data.rewindMs,
-  schemas: data.schemaRegistryUrl === undefined ? noSchemaRegistry : new HttpSchemaRegistry(data.schemaRegistryUrl),
+  schemas: schemaRegistryOf(data.schemaRegistryUrl),
+  tombstones: new Tombstones(registryKv),
   onApplied: (applied) => tell({ type: "applied", applied }),
   onTrouble,
 });
@@ -42,6 +44,7 @@ const watching = (async () => {
   await catalogue.run(stopping.signal, onFailure, () => {
     tell({ type: "ready" });
     worker.refreshCuts().catch(onFailure);
+    worker.refreshErasures().catch(onFailure);
   });
 })();
 const counting = setInterval(() => tell({ type: "counts", counts: worker.counts.snapshot() }), 500);

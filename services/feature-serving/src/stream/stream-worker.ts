@@ -5,6 +5,7 @@ import { createViewStream, type SchemaRegistry, viewPrefix } from "@millrace/fea
 import type { Kv } from "@millrace/kv";
 import type { AppliedDefinitions, LiveView } from "../applied-definitions.ts";
 import type { Catalogue } from "../catalogue.ts";
+import type { Tombstones } from "../erasure/tombstones.ts";
 import { forgetMaterialization } from "../materialize/materialization-store.ts";
 import type { AppliedPartition } from "./applied-partition.ts";
 import { IngestionCounts } from "./ingestion-counts.ts";
@@ -19,6 +20,7 @@ export interface StreamWorkerOptions {
   readonly topicPartitions: number;
   readonly rewindMs: number;
   readonly schemas: SchemaRegistry;
+  readonly tombstones: Tombstones;
   /** How long rows of a view that is no longer applied stay, for processes that still serve it. */
   readonly retireAfterMs?: number;
   readonly onApplied: (applied: readonly AppliedPartition[]) => void;
@@ -42,6 +44,8 @@ export class StreamWorker {
   readonly #options: StreamWorkerOptions;
   readonly #progress: ProgressStore;
   readonly #topics = new Map<string, RunningTopic>();
+  /** The version of the tombstones that all topics said they obey. */
+  #erasures = 0;
   readonly #retiring = new Set<NodeJS.Timeout>();
 
   constructor(options: StreamWorkerOptions) {
@@ -51,6 +55,7 @@ export class StreamWorker {
 
   /** Takes definitions into force. Resolves when every topic is read by them. */
   async configure(definitions: AppliedDefinitions): Promise<void> {
+    await this.refreshErasures();
     const wanted = streamsByTopic(definitions);
     for (const [topic, running] of this.#topics) {
       if (!wanted.has(topic)) await this.#stop(topic, running);
@@ -69,6 +74,16 @@ export class StreamWorker {
   /** Looks where materialized history ends, for every topic. */
   async refreshCuts(): Promise<void> {
     for (const { ingestion } of [...this.#topics.values()]) await ingestion.refreshCuts();
+  }
+
+  /** Obeys the newest tombstones, and says so in the progress of every topic. */
+  async refreshErasures(): Promise<void> {
+    const { tombstones } = this.#options;
+    await tombstones.refresh();
+    const { version } = tombstones;
+    if (version === this.#erasures) return;
+    for (const { ingestion } of [...this.#topics.values()]) await ingestion.takeErasures(version);
+    this.#erasures = version;
   }
 
   async close(): Promise<void> {
@@ -114,11 +129,12 @@ export class StreamWorker {
   }
 
   #ingestion(topic: string): TopicIngestion {
-    const { online, log, group, topicPartitions, rewindMs, schemas, onApplied } = this.#options;
+    const { online, log, group, topicPartitions, rewindMs, schemas, tombstones, onApplied } = this.#options;
     const partitions = topicPartitions;
     const { counts } = this;
     const progress = this.#progress;
     return new TopicIngestion({
+      tombstones,
       topic,
       group,
       partitions,

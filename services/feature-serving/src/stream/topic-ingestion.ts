@@ -8,6 +8,7 @@ import {
 } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
 import { type RejectedRecord, writeDeadLetters } from "../dead-letters/write-dead-letters.ts";
+import type { Tombstones } from "../erasure/tombstones.ts";
 import { readMaterializations } from "../materialize/materialization-store.ts";
 import type { AppliedPartition } from "./applied-partition.ts";
 import { foldRows, IncarnationChangedError } from "./fold-rows.ts";
@@ -32,6 +33,7 @@ export interface TopicIngestionOptions {
   readonly rewindMs: number;
   readonly log: EventLog;
   readonly schemas: SchemaRegistry;
+  readonly tombstones: Tombstones;
   readonly online: Kv;
   readonly progress: ProgressStore;
   readonly counts: IngestionCounts;
@@ -132,6 +134,14 @@ export class TopicIngestion {
     });
   }
 
+  /** Says in the progress that the tombstones of this version are obeyed: the round at hand, which may not, is over. */
+  async takeErasures(version: number): Promise<void> {
+    await this.#inTurn(async () => {
+      for (const owned of this.#owned.values()) owned.progress.erasures = version;
+      await this.#writeProgress([...this.#owned.keys()]);
+    });
+  }
+
   /** Finishes the round at hand, commits and leaves the group. */
   async close(): Promise<void> {
     await this.#inTurn(() => this.#commit(true));
@@ -143,7 +153,7 @@ export class TopicIngestion {
       tellsRefusals,
       source: source.name,
       reader: new SourceRecordReader(source),
-      routers: streams.map((stream) => new ViewRouter(stream)),
+      routers: streams.map((stream) => new ViewRouter(stream, this.#options.tombstones)),
     }));
   }
 
@@ -177,6 +187,7 @@ export class TopicIngestion {
       if (owned.incarnation !== this.#incarnation) rewind(owned, Date.now(), rewindMs);
       owned.incarnation = this.#incarnation;
       owned.cuts = Object.fromEntries(this.#cuts);
+      owned.erasures = this.#options.tombstones.version;
       const next = this.#startOf(owned, firsts.get(partition) ?? 0);
       this.#owned.set(partition, { progress: owned, next, seeks: 0, committed: next });
       return { partition, offset: BigInt(next) };

@@ -6,6 +6,7 @@ import {
 import { compileRepository } from "@millrace/feature-definition";
 import { type TrainingSetPart, trainingSet } from "@millrace/feature-definition/duckdb";
 import { NothingAppliedError } from "../catalogue.ts";
+import { Tombstones } from "../erasure/tombstones.ts";
 import { selectService } from "../select-service.ts";
 import { serveThread } from "../thread-stream.ts";
 import type { TrainingSetThreadData } from "./training-set-thread.ts";
@@ -26,6 +27,7 @@ await serveThread<TrainingSetThreadData, TrainingSetPart>(async function* (data)
     asOf: request.asOf,
     deterministic: request.deterministic,
     dataRoot: data.dataRoot,
+    erased: Tombstones.of(data.tombstones),
     ...(data.outParquet === undefined ? {} : { outParquet: data.outParquet }),
     ...(request.entityRows?.eventTime ? { eventTime: request.entityRows.eventTime } : {}),
   });

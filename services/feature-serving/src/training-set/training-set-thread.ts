@@ -1,4 +1,5 @@
 import type { TrainingSetPart } from "@millrace/feature-definition/duckdb";
+import type { TombstoneData } from "../erasure/tombstones.ts";
 import { streamFromThread } from "../thread-stream.ts";
 
 /** What the thread of one training set is started with. Messages travel as their bytes. */
@@ -8,6 +9,7 @@ export interface TrainingSetThreadData {
   /** GetTrainingSetRequest. */
   readonly request: Uint8Array;
   readonly dataRoot: string;
+  readonly tombstones: TombstoneData;
   /** Where a Parquet file is to be written, in place of an Arrow stream. */
   readonly outParquet?: string;
 }

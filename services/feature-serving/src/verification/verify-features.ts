@@ -19,7 +19,7 @@ import type { FeatureServing } from "../feature-serving.ts";
 import { readFeatures } from "../read-features.ts";
 import { selectService } from "../select-service.ts";
 import { isCount } from "../served-fields.ts";
-import { trainingSetInThread } from "../training-set/training-set-thread.ts";
+import { type TrainingSetThreadData, trainingSetInThread } from "../training-set/training-set-thread.ts";
 import { drawInThread } from "./draw-thread.ts";
 import { differenceOf, messageOf } from "./equal-values.ts";
 
@@ -78,7 +78,9 @@ export async function* verifyFeatures(
       },
     });
   yield progress("computing offline", 0);
-  const table = await computed(definitions, references, entityRows, dataRoot, signal);
+  await serving.tombstones.refresh();
+  const tombstones = serving.tombstones.data();
+  const table = await computed({ applied: definitions, dataRoot, tombstones }, references, entityRows, signal);
   const plan = catalogue.referencesPlan(references);
   const rows = table.numRows;
   const results = plan.outputs.map((): Compared => ({ compared: 0, mismatched: 0, greatest: 0 }));
@@ -147,16 +149,15 @@ const progress = (phase: string, rows: number, totalRows = 0): Part => ({
 });
 
 const computed = async (
-  applied: Uint8Array,
+  given: Omit<TrainingSetThreadData, "request">,
   references: readonly string[],
   entityRows: EntityRows,
-  dataRoot: string,
   signal: AbortSignal,
 ): Promise<Table> => {
   const selection = { case: "references" as const, value: { features: [...references] } };
   const request = create(GetTrainingSetRequestSchema, { selection, entityRows, asOf: AsOf.EVENT_TIME });
   const parts: Uint8Array[] = [];
-  const data = { applied, request: toBinary(GetTrainingSetRequestSchema, request), dataRoot };
+  const data = { ...given, request: toBinary(GetTrainingSetRequestSchema, request) };
   for await (const part of trainingSetInThread(data, signal)) if (part.kind === "arrow") parts.push(part.bytes);
   return tableFromIPC(Buffer.concat(parts));
 };
