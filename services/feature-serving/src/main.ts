@@ -17,6 +17,7 @@ import { AppliedWatch } from "./stream/applied-watch.ts";
 import { schemaRegistryOf } from "./stream/http-schema-registry.ts";
 import { ProgressStore } from "./stream/progress.ts";
 import { StreamThread } from "./stream/stream-thread.ts";
+import { ContinuousVerification } from "./verification/continuous-verification.ts";
 import { PackageBindings } from "./versions/package-bindings.ts";
 import { VersionKeeper } from "./versions/version-keeper.ts";
 import { VersionReads } from "./versions/version-reads.ts";
@@ -108,6 +109,17 @@ await runService(
       streamThread,
       nowUs,
     };
+    const verifyIntervalUs = config.verifyInterval === undefined ? undefined : parseDurationUs(config.verifyInterval);
+    if (verifyIntervalUs !== undefined) {
+      host.start(
+        new ContinuousVerification(serving, {
+          intervalMs: Number(verifyIntervalUs) / 1000,
+          entities: config.verifyEntities,
+          registry: host.metrics,
+          onTrouble: (err, service) => host.log.warn({ err, service }, "A feature service could not be verified."),
+        }),
+      );
+    }
     return [featureService(serving), ...feastServices(serving)];
   },
   { grpcPort: 8011, metricsPort: 8012 },

@@ -36,6 +36,20 @@ export const settings = {
       .refine((text) => parseDurationUs(text) !== undefined, "expected a number and a unit, such as 30s, 24h or 7d"),
     "How long an older version of a feature service is kept after it was last asked for by its version: a number and a unit.",
   ),
+  verifyInterval: setting(
+    z
+      .string()
+      .optional()
+      .refine(
+        (text) => text === undefined || (parseDurationUs(text) ?? 0n) >= 1_000_000n,
+        "expected a number and a unit from 1s on, such as 10m or 1h",
+      ),
+    "How often every feature service is verified against its sources' files, as metrics: a number and a unit. Default: never.",
+  ),
+  verifyEntities: setting(
+    z.coerce.number().int().min(1).max(10_000).default(100),
+    "How many entities of each feature service are drawn for it.",
+  ),
   streamGroup: setting(
     z.string().min(1).default("feature-serving"),
     "The consumer group of the stream workers of one online store. Another online store on the same log needs another.",

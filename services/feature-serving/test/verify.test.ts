@@ -45,7 +45,7 @@ describe("VerifyFeatures", { timeout: 120_000 }, () => {
 
   beforeAll(async () => {
     await writeParquet();
-    service = await startFeatureServing(stores);
+    service = await startFeatureServing(stores, ["--verify-interval", "1s", "--verify-entities", "5"]);
     await service.client.apply({ repository: arrivalsRepository({ parquet: "arrivals.parquet" }) });
     await service.client.push({ source: "arrivals", columns: arrivalColumns(arrivals), waitApplied: true });
   }, 60_000);
@@ -81,6 +81,25 @@ describe("VerifyFeatures", { timeout: 120_000 }, () => {
     expect(summary.rows).toBe(2n);
   });
 
+  /** The sum of a metric's samples whose labels have the text. */
+  const metric = async (name: string, label: string): Promise<number> => {
+    const response = await fetch(`http://127.0.0.1:${service.metricsPort}/metrics`);
+    const lines = (await response.text())
+      .split("\n")
+      .filter((line) => line.startsWith(`${name}{`) && line.includes(label));
+    return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+  };
+  const feature = 'feature="airport_delays__arrivals_24h"';
+
+  test("is done again and again where it is set so, and told as metrics", async () => {
+    const compared = () => metric("millrace_feature_verified_values_total", feature);
+    await expect.poll(compared, { timeout: 30_000 }).toBeGreaterThan(0);
+    const before = await compared();
+    await expect.poll(compared, { timeout: 30_000 }).toBeGreaterThan(before);
+    expect(await metric("millrace_feature_verification_mismatches_total", feature)).toBe(0);
+    expect(await metric("millrace_feature_verification_timestamp_seconds", "delay_v1")).toBeGreaterThan(0);
+  });
+
   test("names entity, feature and both values where the stream had a fact that the files lack", async () => {
     const at = newestUs - 600n * second;
     const extra: Arrival = { airport: "A1", carrier: null, delay: 1000, arrivedAtUs: at, receivedAtUs: at };
@@ -92,6 +111,11 @@ describe("VerifyFeatures", { timeout: 120_000 }, () => {
     expect(served).toBe(BigInt(computed as bigint) + 1n);
     expect(summary.features.find(({ name }) => name === "airport_delays__arrivals_24h")?.mismatched).toBe(1n);
     expect(summary.features.find(({ name }) => name === "carrier_delays__total_7d")?.mismatched).toBe(0n);
+  });
+
+  test("tells by itself of values that differ", async () => {
+    const mismatched = () => metric("millrace_feature_verification_mismatches_total", "airport_delays");
+    await expect.poll(mismatched, { timeout: 30_000 }).toBeGreaterThan(0);
   });
 
   test("leaves out a row that has gone on, and counts it", async () => {
