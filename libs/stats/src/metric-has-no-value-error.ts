@@ -8,6 +8,7 @@ export type NoValueReason =
   | "no predicted positives"
   | "constant truth"
   | "not a binary label"
+  | "not a probability"
   | "not finite";
 
 /** Thrown when a metric is asked of rows for which it is not defined, such as ROC AUC of one class. */

@@ -7,7 +7,6 @@
  * text are categories; text with more distinct values than half of its rows, dates and nested types are not compared.
  */
 
-import { access } from "node:fs/promises";
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { ComparisonInvalidError } from "./comparison-invalid-error.ts";
 import {
@@ -19,6 +18,7 @@ import {
   summarizeComparison,
 } from "./exact/compare-samples.ts";
 import { driftTest, type Sample } from "./exact/drift-test.ts";
+import { openParquetTable, quoteIdentifier } from "./parquet-table.ts";
 
 export interface CompareOptions {
   /** Names of tests; none: the default by type and size. */
@@ -41,52 +41,22 @@ export const compareParquet = async (
   options: CompareOptions = {},
 ): Promise<Comparison> => {
   for (const test of options.tests ?? []) if (test !== DEFAULT_TEST) driftTest(test);
-  for (const [field, path] of [["reference", reference] as const, ["current", current] as const])
-    await access(path).catch((cause: unknown) => {
-      throw unreadable(field, path, cause);
-    });
   const instance = await DuckDBInstance.create(":memory:", { threads: "2" });
   const connection = await instance.connect();
   try {
-    const referenceTable = `read_parquet(${literal(reference)})`;
-    const currentTable = `read_parquet(${literal(current)})`;
-    const referenceTypes = await columnTypes(connection, "reference", reference, referenceTable);
-    const currentTypes = await columnTypes(connection, "current", current, currentTable);
-    const names = chosenColumns(referenceTypes, currentTypes, options.columns);
+    const referenceTable = await openParquetTable(connection, "reference", reference);
+    const currentTable = await openParquetTable(connection, "current", current);
+    const names = chosenColumns(referenceTable.types, currentTable.types, options.columns);
     const compared: ColumnComparison[] = [];
     for (const name of names) {
-      const types = [referenceTypes.get(name) ?? "", currentTypes.get(name) ?? ""] as const;
-      const column = await readColumn(connection, name, types, [referenceTable, currentTable]);
+      const types = [referenceTable.types.get(name) ?? "", currentTable.types.get(name) ?? ""] as const;
+      const column = await readColumn(connection, name, types, [referenceTable.sql, currentTable.sql]);
       compared.push(...compareColumn(column, options.tests ?? []));
     }
     return summarizeComparison(compared);
   } finally {
     connection.closeSync();
     instance.closeSync();
-  }
-};
-
-const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-
-const unreadable = (field: string, path: string, cause: unknown): ComparisonInvalidError =>
-  new ComparisonInvalidError(
-    `\`${path}\` cannot be read as a Parquet file.`,
-    [{ field, expected: "a readable Parquet file", got: path }],
-    cause,
-  );
-
-const columnTypes = async (
-  connection: DuckDBConnection,
-  field: string,
-  path: string,
-  table: string,
-): Promise<Map<string, string>> => {
-  try {
-    const rows = await (await connection.run(`DESCRIBE SELECT * FROM ${table}`)).getRowsJS();
-    return new Map(rows.map(([name, type]) => [String(name), String(type)]));
-  } catch (cause) {
-    throw unreadable(field, path, cause);
   }
 };
 
@@ -147,7 +117,7 @@ const readColumn = async (
 };
 
 const isCategoryOfIntegers = async (connection: DuckDBConnection, name: string, table: string): Promise<boolean> => {
-  const result = await connection.run(`SELECT count(*) FROM (SELECT DISTINCT ${identifier(name)} AS v FROM ${table}
+  const result = await connection.run(`SELECT count(*) FROM (SELECT DISTINCT ${quoteIdentifier(name)} AS v FROM ${table}
     WHERE v IS NOT NULL LIMIT ${INTEGER_CATEGORIES + 1})`);
   const [[distinct] = []] = await result.getRowsJS();
   return Number(distinct) <= INTEGER_CATEGORIES;
@@ -159,8 +129,8 @@ const numbers = async (
   table: string,
   integers: boolean,
 ): Promise<Sample> => {
-  const column = `CAST(${identifier(name)} AS DOUBLE)`;
-  const where = `${identifier(name)} IS NOT NULL AND isfinite(${column})`;
+  const column = `CAST(${quoteIdentifier(name)} AS DOUBLE)`;
+  const where = `${quoteIdentifier(name)} IS NOT NULL AND isfinite(${column})`;
   const counted = await (await connection.run(`SELECT count(*) FROM ${table} WHERE ${where}`)).getRowsJS();
   const values = new Float64Array(Number(counted[0]?.[0] ?? 0));
   const result = await connection.stream(`SELECT ${column} FROM ${table} WHERE ${where}`);
@@ -178,7 +148,7 @@ const categories = async (
   table: string,
   refuseText = true,
 ): Promise<Sample | undefined> => {
-  const column = identifier(name);
+  const column = quoteIdentifier(name);
   const rows = await (
     await connection.run(`SELECT CAST(${column} AS VARCHAR) AS value, count(*) AS rows FROM ${table}
     WHERE ${column} IS NOT NULL GROUP BY ${column} ORDER BY value`)

@@ -6,6 +6,7 @@ import { applyFeaturesCommands } from "./commands/apply-features.ts";
 import { compareCommand } from "./commands/compare.ts";
 import { deadLettersCommand } from "./commands/dead-letters.ts";
 import { erasureCommands } from "./commands/erasure.ts";
+import { evaluateCommand } from "./commands/evaluate.ts";
 import { explainCommand } from "./commands/explain.ts";
 import { featureCommands } from "./commands/features.ts";
 import { importFeastCommand } from "./commands/import-feast.ts";
@@ -37,6 +38,7 @@ for (const command of [
   explainCommand(),
   ...monitoringCommands(),
   compareCommand(),
+  evaluateCommand(),
   ...packageCommands(),
 ]) {
   program.addCommand(command);

@@ -74,6 +74,26 @@ describe("millrace", () => {
     expect(JSON.parse(stdout)).toMatchObject({ properties: { featureViews: { type: "array" } } });
   });
 
+  test("evaluates a table of labels and predictions, by slice", async () => {
+    const table = join(folder, "predictions.parquet");
+    await sql(
+      `COPY (SELECT * FROM (VALUES (1, 0.9, 'a'), (0, 0.2, 'a'), (1, 0.4, 'b'), (0, 0.6, 'b')) t(label, prediction, slice)) TO '${table}' (FORMAT parquet)`,
+    );
+    const given = ["evaluate", "--table", table, "--label", "label", "--prediction", "prediction", "--slice", "slice"];
+    const { code, stdout } = await millrace(...given, "--json");
+    expect(code).toBe(0);
+    const measured: { metric: string; slice: string | null; value: number | null }[] = JSON.parse(stdout);
+    const auc = measured.filter(({ metric }) => metric === "ROC_AUC").map(({ slice, value }) => [slice, value]);
+    expect(auc).toEqual([
+      [null, 0.75],
+      ["b", 0],
+      ["a", 1],
+    ]);
+    const wrong = await millrace("evaluate", "--table", table, "--label", "lable", "--prediction", "prediction");
+    expect(wrong.code).toBe(1);
+    expect(wrong.stderr).toContain("label: expected one of label, prediction, slice, got lable");
+  });
+
   test("lists its commands", async () => {
     const { code, stdout } = await millrace("--help");
     expect(code).toBe(0);
