@@ -217,10 +217,10 @@ describe("a repository with mistakes is refused with file, path and reason:", ()
     ],
     ["a format without its schema", "format: JSON", "format: AVRO", "sources[0].stream.schema"],
     [
-      "a cut that nothing keeps yet",
+      "a completeness by what is no time",
       "createdAt: received_at",
-      "createdAt: received_at\n    completeUpTo: {column: received_at, lag: 1d}",
-      "sources[0].completeUpTo",
+      "createdAt: received_at\n    completeUpTo: {column: delay, lag: 1d}",
+      "sources[0].completeUpTo.column",
     ],
     [
       "a length of something that is no list",

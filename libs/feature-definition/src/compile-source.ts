@@ -61,6 +61,11 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
       problems.add(`${place}.${key}`, "the name of a TIMESTAMP field of this source", got);
     };
     requireTime("eventTime", source.eventTime);
+    const { completeUpTo } = source;
+    if (completeUpTo !== undefined) {
+      requireTime("completeUpTo.column", completeUpTo.column);
+      if (source.batch === undefined) problems.add(`${place}.completeUpTo`, "none without batch", "a declaration");
+    }
     if (source.createdAt !== "") requireTime("createdAt", source.createdAt);
     refuseUnread(source, place, problems);
     const deleted = compileDeleted(source, fields, place, problems);
@@ -84,6 +89,14 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
       ),
       maxFutureSkewUs: durationOf(source.maxFutureSkew, defaultMaxFutureSkew, `${place}.maxFutureSkew`, problems),
       ...(deleted === undefined ? {} : { deleted }),
+      ...(completeUpTo === undefined
+        ? {}
+        : {
+            completeUpTo: {
+              column: completeUpTo.column,
+              lagUs: durationOf(completeUpTo.lag, "0s", `${place}.completeUpTo.lag`, problems),
+            },
+          }),
       batch: source.batch,
       stream: source.stream,
       owner: source.owner,
@@ -112,9 +125,6 @@ const compileDeleted = (
 
 /** What the contract has and nothing reads yet is refused: a declaration without an effect would be believed. */
 const refuseUnread = (source: Source, place: string, problems: Problems): void => {
-  if (source.completeUpTo !== undefined) {
-    problems.add(`${place}.completeUpTo`, "none, since backfills are not cut by it yet", "a declaration");
-  }
   if (source.batch?.data.case === "sql") {
     problems.add(`${place}.batch.sql`, "parquet or csv, since SQL sources are not read yet", "sql");
   }

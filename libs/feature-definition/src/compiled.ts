@@ -58,6 +58,8 @@ export interface CompiledSource {
   readonly createdAt: string | undefined;
   readonly allowedLatenessUs: bigint;
   readonly maxFutureSkewUs: bigint;
+  /** The batch data has all that became known up to the greatest value of a field, less a time. */
+  readonly completeUpTo?: { readonly column: string; readonly lagUs: bigint };
   /** The BOOL field that says that the entity is gone, and its place in a row. */
   readonly deleted?: { readonly name: string; readonly index: number };
   readonly batch: BatchSource | undefined;

@@ -3,7 +3,7 @@ import { FeatureRepositorySchema } from "@millrace/contracts/millrace/feature/v1
 
 /** Arrivals at airports: windows, a latest row, an on-demand view, over one source. */
 export function arrivalsRepository(
-  change: { readonly window?: string; readonly parquet?: string; readonly topic?: string } = {},
+  change: { readonly window?: string; readonly parquet?: string; readonly topic?: string; readonly lag?: string } = {},
 ) {
   return fromJson(FeatureRepositorySchema, {
     entities: [
@@ -23,6 +23,7 @@ export function arrivalsRepository(
         eventTime: "arrived_at",
         createdAt: "received_at",
         owner: "ops@example.org",
+        ...(change.lag === undefined ? {} : { completeUpTo: { column: "received_at", lag: change.lag } }),
         stream: { topic: change.topic ?? "arrivals", format: "JSON" },
         ...(change.parquet === undefined ? {} : { batch: { parquet: change.parquet } }),
       },

@@ -65,12 +65,12 @@ describe("Materialize", { timeout: 120_000 }, () => {
   const push = (rows: readonly Arrival[]) =>
     service.client.push({ source: "arrivals", columns: arrivalColumns(rows), waitApplied: true });
 
-  const read = async () => {
+  const read = async (atUs = endUs) => {
     const airports = Array.from({ length: 7 }, (_, index) => `A${index}`);
     const answer = await service.client.getFeatures({
       selection: { case: "references", value: { features: ["airport_delays.*"] } },
       entities: [{ name: "airport", values: { values: { case: "strings", value: { values: airports } } } }],
-      atUs: [endUs],
+      atUs: [atUs],
     });
     return answer.features.map(({ values }) => values?.values.value);
   };
@@ -127,6 +127,32 @@ describe("Materialize", { timeout: 120_000 }, () => {
     // Every arrival once, from the files or from the stream, and those that were pushed again once more.
     const expected = sum(arrivals) + sum(arrivals.slice(-2000));
     expect(answer.features[0]?.values?.values.value).toMatchObject({ values: [expected] });
+  });
+
+  test("cuts where the files are complete, as the source says, so that the stream brings what they lack", async () => {
+    const lackFrom = cutUs - 1800n * second;
+    const isLacking = ({ receivedAtUs }: Arrival, index: number) =>
+      receivedAtUs >= lackFrom && receivedAtUs < cutUs && index % 3 === 0;
+    const early = arrivals.filter(({ receivedAtUs }) => receivedAtUs < cutUs);
+    // The files reach up to the cut, and their last half hour lacks a third of its facts.
+    await writeParquet(
+      early.filter((arrival) => !isLacking(arrival, arrivals.indexOf(arrival))),
+      join(folder, "lacking.parquet"),
+    );
+    const repository = arrivalsRepository({ parquet: "lacking.parquet", topic: "lacking", lag: "30m" });
+    await service.client.apply({ repository });
+    for await (const _progress of service.client.materialize({ view: "airport_delays" }));
+    // The topic goes back further than the files lack: what both have counts once.
+    await push(early.filter(({ receivedAtUs }) => receivedAtUs >= lackFrom - 3600n * second));
+    // The version before answers until the new one has caught up.
+    await service.client.awaitApplied({ source: "arrivals", positions: [] });
+    const inWindow = (airport: number) =>
+      early.filter(
+        ({ airport: name, arrivedAtUs }) => name === `A${airport}` && arrivedAtUs >= cutUs - 24n * 3600n * second,
+      );
+    expect((await read(cutUs))[1]).toMatchObject({
+      values: [0, 1, 2, 3, 4, 5, 6].map((airport) => BigInt(inWindow(airport).length)),
+    });
   });
 
   test("names a view that is unknown, and a source without batch data", async () => {

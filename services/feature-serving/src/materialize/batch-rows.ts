@@ -86,13 +86,15 @@ export class BatchRows {
     }
   }
 
-  /** How many rows there are, and the newest creation time in microseconds. */
-  async summary(): Promise<{ readonly rows: number; readonly newestCreatedUs: number | undefined }> {
-    const { fields, createdAt, eventTime } = this.#source;
-    const created = this.#columns[fields.findIndex(({ name }) => name === (createdAt ?? eventTime))] ?? "NULL";
+  /** How many rows there are, and the creation time up to which they are complete, in microseconds. */
+  async summary(): Promise<{ readonly rows: number; readonly completeUpToUs: number | undefined }> {
+    const { fields, createdAt, eventTime, completeUpTo } = this.#source;
+    const column = completeUpTo?.column ?? createdAt ?? eventTime;
+    const created = this.#columns[fields.findIndex(({ name }) => name === column)] ?? "NULL";
     const read = await this.#connection.runAndReadAll(`SELECT count(*), max(${created}) FROM ${this.#from}`);
     const [[rows = 0n, newest = null] = []] = read.getRows();
-    return { rows: Number(rows), newestCreatedUs: typeof newest === "bigint" ? Number(newest) : undefined };
+    const lagUs = completeUpTo?.lagUs ?? 0n;
+    return { rows: Number(rows), completeUpToUs: typeof newest === "bigint" ? Number(newest - lagUs) : undefined };
   }
 
   /** How many rows there are; of Parquet without reading any. */

@@ -62,8 +62,9 @@ const batchRows = 20_000;
  * of the data has an ordinal, which the rows' replay guards remember, so that stopping and repeating count nothing twice.
  *
  * Stream and history are cut by creation time, never by event time: history is what became known before the cut, and the
- * stream drops what became known before it. The cut is the least of: the end that was asked for, just after the newest
- * fact of the data, and the oldest fact that the stream has already applied.
+ * stream drops what became known before it. The cut is the least of: the end that was asked for, just after the time up to
+ * which the data is complete (its newest fact, unless the source says otherwise), and the oldest fact that the stream has
+ * already applied.
  *
  * Where an end is given, facts that no window can reach from there on are not read at all; the rows then answer for no
  * time before the end.
@@ -74,10 +75,10 @@ export async function* materializeView(options: MaterializeOptions): AsyncGenera
   const viewId = `${view.name}@${view.version}`;
   const data = await BatchRows.open(view.source, dataRoot);
   try {
-    const { rows: totalRows, newestCreatedUs } = await data.summary();
+    const { rows: totalRows, completeUpToUs } = await data.summary();
     const id = runId(options, data.snapshot);
     const incarnation = await online.incarnation();
-    const cutUs = await agreeOnCut(options, viewId, newestCreatedUs);
+    const cutUs = await agreeOnCut(options, viewId, completeUpToUs);
     const begun = await updateMaterialization(online, viewId, (held) =>
       beginRun(view.name, held ?? { cutUs, runs: [] }, options, {
         id,
@@ -153,7 +154,7 @@ function firstReachable(view: CompiledView, toUs: number | undefined): number {
 async function agreeOnCut(
   options: MaterializeOptions,
   viewId: string,
-  newestCreatedUs: number | undefined,
+  completeUpToUs: number | undefined,
 ): Promise<number> {
   const { view, online, toUs, log, progress } = options;
   const topic = view.source.stream?.topic;
@@ -162,7 +163,7 @@ async function agreeOnCut(
   for (;;) {
     const wanted = Math.min(
       toUs ?? Number.MAX_SAFE_INTEGER,
-      newestCreatedUs === undefined ? Number.MAX_SAFE_INTEGER : newestCreatedUs + 1,
+      completeUpToUs === undefined ? Number.MAX_SAFE_INTEGER : completeUpToUs + 1,
       await oldestApplied(options, viewId),
     );
     let isFixed = false;

@@ -1,5 +1,5 @@
 import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import type { CompiledRepository, CompiledSource } from "@millrace/feature-definition";
+import type { CompiledRepository, CompiledSource, CompiledView } from "@millrace/feature-definition";
 import type { Unary } from "@millrace/grpc";
 import { SourceUnknownError } from "../catalogue.ts";
 import type { FeatureServing } from "../feature-serving.ts";
@@ -30,12 +30,20 @@ function viewIdsOf({ catalogue }: FeatureServing, source: CompiledSource): strin
   return idsOver(catalogue.definitions().repository, source);
 }
 
-/** The same of the versions that answer: while a view fills, that of the version before. */
+/**
+ * The same of the versions that answer: while a view fills, that of the version before, unless that one reads another
+ * topic and will never have what is appended to this one.
+ */
 export function answeringViewIds({ catalogue }: FeatureServing, source: CompiledSource): string[] {
-  return idsOver(catalogue.definitions().answering, source);
+  const { repository, answering } = catalogue.definitions();
+  const views = [...repository.views].map(([name, view]): [string, CompiledView] => {
+    const before = answering.views.get(name);
+    return [name, before?.source.stream?.topic === source.stream?.topic ? (before ?? view) : view];
+  });
+  return idsOver({ views: new Map(views) }, source);
 }
 
-function idsOver({ views }: CompiledRepository, source: CompiledSource): string[] {
+function idsOver({ views }: Pick<CompiledRepository, "views">, source: CompiledSource): string[] {
   return [...views.values()]
     .filter((view) => view.online && view.source.name === source.name)
     .map(({ name, version }) => `${name}@${version}`);
