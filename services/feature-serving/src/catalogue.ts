@@ -5,6 +5,7 @@ import {
   FeatureServiceUnknownError,
   FeatureUnknownError,
 } from "@millrace/feature-definition";
+import { LRUCache } from "lru-cache";
 import {
   type AppliedDefinitions,
   assembleDefinitions,
@@ -61,6 +62,9 @@ export class FeatureServiceVersionUnknownError extends MillraceError {
   }
 }
 
+/** Selections of single features whose plans are kept. */
+const mostReferencePlans = 500;
+
 /** Keeps the definitions in force in this process or thread, and notices when others are applied. */
 export class Catalogue {
   readonly #registry: Registry;
@@ -69,6 +73,8 @@ export class Catalogue {
   #refreshing: Promise<void> | undefined;
   /** By hash: compiled once, however often the head changes. */
   readonly #loaded = new Map<string, LoadedDefinitions>();
+  /** By the features that are asked for one by one; they go with their definitions. */
+  readonly #referencePlans = new WeakMap<AppliedDefinitions, LRUCache<string, FeaturePlan>>();
   readonly #listeners: ((definitions: AppliedDefinitions) => Promise<void>)[] = [];
 
   constructor(registry: Registry, pollMs = 200) {
@@ -106,18 +112,31 @@ export class Catalogue {
   }
 
   /**
-   * A plan for references, made for this one request: over the older versions of views that fill, unless they lack what is
+   * A plan for references, kept for whoever asks for the same ones: over the older versions of views that fill, unless they lack what is
    * asked for. @throws FeatureUnknownError
    */
   referencesPlan(references: readonly string[]): FeaturePlan {
-    const { repository, answering, streams } = this.definitions();
+    const definitions = this.definitions();
+    const { repository, answering, streams } = definitions;
+    const plans =
+      this.#referencePlans.get(definitions) ?? new LRUCache<string, FeaturePlan>({ max: mostReferencePlans });
+    this.#referencePlans.set(definitions, plans);
+    const asked = `${references.length}\n${references.join("\n")}`;
+    const known = plans.get(asked);
+    if (known !== undefined) return known;
     const planOver = (over: typeof repository) =>
       planFeatures(over, streams, compileReferences(references, over), "references.features");
-    if (answering === repository) return planOver(repository);
+    const plan = answering === repository ? planOver(repository) : this.#firstOf([answering, repository], planOver);
+    plans.set(asked, plan);
+    return plan;
+  }
+
+  /** The plan over the first definitions that have all features that it needs. @throws FeatureUnknownError */
+  #firstOf<R>([preferred, other]: readonly [R, R], planOver: (over: R) => FeaturePlan): FeaturePlan {
     try {
-      return planOver(answering);
+      return planOver(preferred);
     } catch (error) {
-      if (error instanceof FeatureUnknownError) return planOver(repository);
+      if (error instanceof FeatureUnknownError) return planOver(other);
       throw error;
     }
   }

@@ -1,21 +1,21 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   FieldStatus,
   type GetOnlineFeaturesRequest,
-  type GetOnlineFeaturesResponseSchema,
+  GetOnlineFeaturesResponse_FeatureVectorSchema,
 } from "@millrace/contracts/feast/serving/ServingService";
 import type { RepeatedValue, Value } from "@millrace/contracts/feast/types/Value";
-import { type ColumnSchema, FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
+import type { ColumnSchema } from "@millrace/contracts/millrace/feature/v1/column";
 import { GetFeaturesRequestSchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import { type CompiledField, type Scalar, storedViewOf } from "@millrace/feature-definition";
-import type { ServedColumn } from "@millrace/feature-definition/stream";
-import { ColumnInvalidError, columnMessage, packColumn } from "../column-values.ts";
+import { EncodedMessage } from "@millrace/grpc";
+import { ColumnInvalidError, packColumn } from "../column-values.ts";
 import type { FeatureServing } from "../feature-serving.ts";
 import { featuresAnswer } from "../rpc/get-features.ts";
 import { isCount } from "../served-fields.ts";
-import { feastValues, scalarOfFeast } from "./feast-values.ts";
+import { encodeOnlineFeatures, type FeastColumn } from "./encode-online-features.ts";
+import { scalarOfFeast } from "./feast-values.ts";
 
 /** Thrown where two features of an answer would have one name, as Feast does. */
 export class FeatureNameCollisionError extends MillraceError {
@@ -44,7 +44,7 @@ export const onlineFeatures = async (
   serving: FeatureServing,
   request: GetOnlineFeaturesRequest,
   signal: AbortSignal,
-): Promise<MessageInitShape<typeof GetOnlineFeaturesResponseSchema>> => {
+): Promise<EncodedMessage> => {
   const selection = selectionOf(request);
   const plan =
     selection.case === "featureService"
@@ -68,14 +68,15 @@ export const onlineFeatures = async (
   const names = namesOf(references, request.fullFeatureNames);
   const rows = Object.values(given)[0]?.val.length ?? 0;
   const entityNames = [...known].filter((name) => given[name] !== undefined);
-  return {
-    status: true,
-    metadata: { featureNames: { val: [...entityNames, ...names] } },
-    results: [
-      ...entityNames.map((name) => entityVector(given[name]?.val ?? [], rows)),
-      ...answer.features.map(({ column }, index) => featureVector(column, isNeverNull(references[index], serving))),
-    ],
-  };
+  const columns: FeastColumn[] = [
+    ...entityNames.map((name) => ({ kind: "sent" as const, vector: sentVector(given[name]?.val ?? [], rows) })),
+    ...answer.features.map(({ column }, index) => ({
+      kind: "feature" as const,
+      column,
+      isNeverNull: isNeverNull(references[index], serving),
+    })),
+  ];
+  return new EncodedMessage(encodeOnlineFeatures([...entityNames, ...names], columns));
 };
 
 const selectionOf = ({ kind }: GetOnlineFeaturesRequest) => {
@@ -132,25 +133,12 @@ const namesOf = (features: readonly Reference[], full: boolean): string[] => {
   });
 };
 
-const entityVector = (values: readonly Value[], rows: number) => ({
-  values: [...values],
-  statuses: Array.from({ length: rows }, () => FieldStatus.PRESENT),
-  eventTimestamps: Array.from({ length: rows }, () => ({})),
-});
-
-const fieldStatuses: Readonly<Record<number, FieldStatus>> = {
-  [FeatureStatus.PRESENT]: FieldStatus.PRESENT,
-  [FeatureStatus.NULL_VALUE]: FieldStatus.NULL_VALUE,
-  [FeatureStatus.NOT_FOUND]: FieldStatus.NOT_FOUND,
-  [FeatureStatus.OUTSIDE_MAX_AGE]: FieldStatus.OUTSIDE_MAX_AGE,
-};
-
-/** @param neverNull a COUNT keeps its 0 where nothing was found; everything else that is not present is null. */
-const featureVector = (column: ServedColumn, neverNull: boolean) => ({
-  values: feastValues(columnMessage(column), (row) => !neverNull && column.status(row) !== FeatureStatus.PRESENT),
-  statuses: Array.from(column.statuses(), (status) => fieldStatuses[status] ?? FieldStatus.INVALID),
-  eventTimestamps: Array.from(column.eventTimesUs(), (us) => timestampFromMs(us / 1000)),
-});
+const sentVector = (values: readonly Value[], rows: number) =>
+  create(GetOnlineFeaturesResponse_FeatureVectorSchema, {
+    values: [...values],
+    statuses: Array.from({ length: rows }, () => FieldStatus.PRESENT),
+    eventTimestamps: Array.from({ length: rows }, () => ({})),
+  });
 
 const isNeverNull = (reference: Reference | undefined, { catalogue }: FeatureServing): boolean => {
   const view = storedViewOf(catalogue.definitions().repository, reference?.view ?? "");
