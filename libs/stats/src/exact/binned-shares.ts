@@ -23,7 +23,31 @@ export const sharesOfNumbers = (reference: Float64Array, current: Float64Array, 
   if (current.length === 0) throw new EmptySampleError("current");
   if (distinctValues(reference) <= VALUES_WITH_OWN_BIN)
     return sharesOfCategories(countsOfNumbers(reference), countsOfNumbers(current));
-  const edges = sturgesEdges(reference, current, integers);
+  return sharesOfBins(reference, current, reference.length + current.length, integers);
+};
+
+/**
+ * Shares of numbers on bins of equal width, as many as Sturges' rule says for the distinct values of both samples: how
+ * Evidently bins for the Hellinger distance, whatever the number of values.
+ */
+export const sharesByDistinctValues = (
+  reference: Float64Array,
+  current: Float64Array,
+  integers: boolean,
+): BinnedShares => {
+  if (reference.length === 0) throw new EmptySampleError("reference");
+  if (current.length === 0) throw new EmptySampleError("current");
+  const values = new Set([...countsOfNumbers(reference).keys(), ...countsOfNumbers(current).keys()]);
+  return sharesOfBins(reference, current, values.size, integers);
+};
+
+const sharesOfBins = (
+  reference: Float64Array,
+  current: Float64Array,
+  values: number,
+  integers: boolean,
+): BinnedShares => {
+  const edges = sturgesEdges(reference, current, values, integers);
   return { reference: histogram(reference, edges), current: histogram(current, edges) };
 };
 
@@ -61,10 +85,16 @@ export const distinctValues = (sorted: Float64Array): number => {
   return distinct;
 };
 
-const sturgesEdges = (reference: Float64Array, current: Float64Array, integers: boolean): Float64Array => {
+const sturgesEdges = (
+  reference: Float64Array,
+  current: Float64Array,
+  values: number,
+  integers: boolean,
+): Float64Array => {
   const low = Math.min(reference[0] as number, current[0] as number);
   const high = Math.max(reference.at(-1) as number, current.at(-1) as number);
-  let width = (high - low) / (Math.log2(reference.length + current.length) + 1);
+  let width = (high - low) / (Math.log2(values) + 1);
+  if (high === low) return Float64Array.of(low - 0.5, high + 0.5);
   if (integers && width < 1) width = 1;
   const bins = Math.max(Math.ceil((high - low) / width), 1);
   const step = (high - low) / bins;

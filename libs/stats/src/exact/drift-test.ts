@@ -1,9 +1,22 @@
 import { ComparisonInvalidError } from "../comparison-invalid-error.ts";
-import { type CategoryCounts, countsOfNumbers, sharesOfCategories, sharesOfNumbers, totalOf } from "./binned-shares.ts";
+import { andersonDarling } from "./anderson-darling.ts";
+import {
+  type CategoryCounts,
+  countsOfNumbers,
+  sharesByDistinctValues,
+  sharesOfCategories,
+  sharesOfNumbers,
+  totalOf,
+} from "./binned-shares.ts";
 import { chiSquare } from "./chi-square.ts";
+import { cramerVonMises } from "./cramer-von-mises.ts";
+import { energyDistance } from "./energy-distance.ts";
+import { hellinger } from "./hellinger.ts";
 import { jensenShannon } from "./jensen-shannon.ts";
 import { kolmogorovSmirnov } from "./kolmogorov-smirnov.ts";
+import { kullbackLeibler } from "./kullback-leibler.ts";
 import { populationStabilityIndex } from "./population-stability-index.ts";
+import { totalVariation } from "./total-variation.ts";
 import { twoProportionZ } from "./two-proportion-z.ts";
 import { normedWasserstein } from "./wasserstein.ts";
 
@@ -105,6 +118,60 @@ export const driftTests: Readonly<Record<string, DriftTest>> = {
     threshold: 0.05,
     drifts: below,
     score: (reference, current) => fromTest(twoProportionZ(countsOf(reference), countsOf(current))),
+  },
+  cramer_von_mises: {
+    name: "cramer_von_mises",
+    numbersOnly: true,
+    threshold: 0.1,
+    drifts: ({ pValue }) => pValue !== undefined && pValue <= 0.1,
+    score: (reference, current) => fromTest(cramerVonMises(numbersOf(reference), numbersOf(current))),
+  },
+  anderson: {
+    name: "anderson",
+    numbersOnly: true,
+    threshold: 0.1,
+    drifts: ({ pValue }) => pValue !== undefined && pValue < 0.1,
+    score: (reference, current) => fromTest(andersonDarling(numbersOf(reference), numbersOf(current))),
+  },
+  energy: {
+    name: "energy",
+    numbersOnly: true,
+    threshold: 0.1,
+    drifts: ({ value }) => value > 0.1,
+    score: (reference, current) => ({ value: energyDistance(numbersOf(reference), numbersOf(current)) }),
+  },
+  kl_div: {
+    name: "kl_div",
+    numbersOnly: false,
+    threshold: 0.1,
+    drifts: atLeast(0.1),
+    score: (reference, current) => {
+      const shares = sharesOf(reference, current);
+      return { value: kullbackLeibler(shares.reference, shares.current) };
+    },
+  },
+  hellinger: {
+    name: "hellinger",
+    numbersOnly: false,
+    threshold: 0.1,
+    drifts: atLeast(0.1),
+    score: (reference, current) => {
+      const shares =
+        reference.kind === "numbers" && current.kind === "numbers"
+          ? sharesByDistinctValues(reference.sorted, current.sorted, reference.integers && current.integers)
+          : sharesOfCategories(countsOf(reference), countsOf(current));
+      return { value: hellinger(shares.reference, shares.current) };
+    },
+  },
+  total_variation: {
+    name: "total_variation",
+    numbersOnly: false,
+    threshold: 0.1,
+    drifts: atLeast(0.1),
+    score: (reference, current) => {
+      const shares = sharesOf(reference, current);
+      return { value: totalVariation(shares.reference, shares.current) };
+    },
   },
 };
 

@@ -5,15 +5,21 @@
  * @param reference shares. @param current likewise.
  */
 export const populationStabilityIndex = (reference: ArrayLike<number>, current: ArrayLike<number>): number => {
-  const referenceFill = fillOf(reference);
-  const currentFill = fillOf(current);
+  const filledReference = filledShares(reference);
+  const filledCurrent = filledShares(current);
   let sum = 0;
   for (let bin = 0; bin < reference.length; bin++) {
-    const p = reference[bin] === 0 ? referenceFill : (reference[bin] as number);
-    const q = current[bin] === 0 ? currentFill : (current[bin] as number);
+    const p = filledReference[bin] as number;
+    const q = filledCurrent[bin] as number;
     sum += (p - q) * Math.log(p / q);
   }
   return sum;
+};
+
+/** Shares with a small one in place of 0. */
+export const filledShares = (shares: ArrayLike<number>): Float64Array => {
+  const fill = fillOf(shares);
+  return Float64Array.from(shares, (share) => (share === 0 ? fill : share));
 };
 
 const SMALL_SHARE = 0.0001;

@@ -18,7 +18,7 @@ export const compareCommand = (): Command =>
     .requiredOption("--current <file>", "what is to be judged")
     .option(
       "--test <name>",
-      "ks, wasserstein, jensenshannon, psi, chisquare, z or default; may be repeated",
+      "ks, cramer_von_mises, anderson, wasserstein, energy, jensenshannon, psi, kl_div, hellinger, total_variation, chisquare, z or default; may be repeated",
       collect,
       [],
     )
