@@ -3,6 +3,7 @@ import type { CompiledField, CompiledJoinedView, CompiledView, JoinKey } from ".
 import { placeOf } from "./definition-origin.ts";
 import { shortDigest } from "./digest.ts";
 import { valueTypeName } from "./expression/expression-type.ts";
+import { ownValue } from "./own-value.ts";
 import type { Problems } from "./problems.ts";
 import { featureTypes } from "./view-features.ts";
 
@@ -36,7 +37,7 @@ export const compileJoinedViews = (
       problems.add(`${place}.keys`, `keys of the entity ${entity}: ${known}`, JSON.stringify(key));
     }
     const keys = entityKeys.flatMap((key) => {
-      const written = joined.keys[key.name];
+      const written = ownValue(joined.keys, key.name);
       if (written === undefined) {
         problems.add(`${place}.keys`, `what gives each key of the entity ${entity}`, `nothing for ${key.name}`);
         return [];

@@ -11,6 +11,7 @@ import { placeOf } from "./definition-origin.ts";
 import { sha256Bytes, shortDigest } from "./digest.ts";
 import { columnExpression, compileExpression, expressionMeaning } from "./expression/compile-expression.ts";
 import { valueTypeName } from "./expression/expression-type.ts";
+import { ownValue } from "./own-value.ts";
 import type { Problems } from "./problems.ts";
 
 /** Compiles feature views against the entities and sources that they name. */
@@ -185,7 +186,7 @@ const keyColumnsOf = (
     problems.add(`${place}.entityColumns`, `keys of the entity ${entity.name}: ${keys}`, JSON.stringify(key));
   }
   return entity.keys.map((key) => {
-    const column = view.entityColumns[key.name] ?? key.name;
+    const column = ownValue(view.entityColumns, key.name) ?? key.name;
     const field = source.columns.find(({ name }) => name === column);
     if (field?.type !== key.type) {
       problems.add(

@@ -29,5 +29,6 @@ export { FeatureServiceUnknownError } from "./feature-service-unknown-error.ts";
 export { FeatureUnknownError } from "./feature-unknown-error.ts";
 export { elementType } from "./list-type.ts";
 export { loadRepository } from "./load-repository.ts";
+export { ownValue } from "./own-value.ts";
 export { type FeatureRead, readsOf } from "./reads-of.ts";
 export { storedViewOf } from "./view-features.ts";

@@ -71,11 +71,26 @@ const readPart = async (
     }
     return undefined;
   }
-  const json: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
+  let json: unknown;
+  try {
+    json = document.toJS({ maxAliasCount: 100 }) ?? {};
+  } catch (error) {
+    // An alias without its anchor, or too many of one.
+    problems.push({ field: file, expected: "YAML", got: error instanceof Error ? error.message : String(error) });
+    return undefined;
+  }
   const found = checkJson(json, FeatureRepositorySchema);
   problems.push(...found.map((problem) => ({ ...problem, field: `${file}: ${problem.field}` })));
   if (found.some(({ got }) => !got.startsWith("the unknown key"))) return undefined;
-  const part = fromJson(FeatureRepositorySchema, json as JsonValue, { ignoreUnknownFields: true });
+  let part: FeatureRepository;
+  try {
+    part = fromJson(FeatureRepositorySchema, json as JsonValue, { ignoreUnknownFields: true });
+  } catch (error) {
+    // What fits its type and still is no value of it, such as text that is no Unicode.
+    const got = error instanceof Error ? error.message : String(error);
+    problems.push({ field: file, expected: "values that protobuf can hold", got });
+    return undefined;
+  }
   problems.push(...violationsOf(part).map((problem) => ({ ...problem, field: `${file}: ${problem.field}` })));
   return part;
 };

@@ -6,6 +6,7 @@ import { sha256 } from "../digest.ts";
 import { compileExpression, expressionMeaning } from "../expression/compile-expression.ts";
 import { quoteIdentifier } from "../expression/duckdb-literal.ts";
 import { ExpressionInvalidError } from "../expression/expression-error.ts";
+import { ownValue } from "../own-value.ts";
 import { ColumnInvalidError } from "./column-invalid-error.ts";
 import { contentTag } from "./data-files.ts";
 import { ofLength, openDataRelation } from "./data-relation.ts";
@@ -45,7 +46,7 @@ export const loadQueriedEntityRows = async (
     ...column,
     expression: compile(
       `entity_rows.query.columns[${JSON.stringify(column.name)}]`,
-      query.columns[column.name] ?? quoteIdentifier(column.name),
+      ownValue(query.columns, column.name) ?? quoteIdentifier(column.name),
       column.type,
     ),
   }));

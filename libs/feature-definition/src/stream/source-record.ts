@@ -2,6 +2,7 @@ import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { StreamSource_Envelope } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { CompiledField, CompiledSource, Row, Scalar } from "../compiled.ts";
 import { elementType } from "../list-type.ts";
+import { ownValue } from "../own-value.ts";
 import { type Change, changeOf } from "./format/debezium.ts";
 import { FramedDecoder, type SchemaRegistry } from "./format/framed-decoder.ts";
 import { jsonDecoder } from "./format/json-decoder.ts";
@@ -74,11 +75,9 @@ export class SourceRecordReader {
     }
     const row: Scalar[] = [];
     for (const field of this.#source.fields) {
-      const scalar = scalarOf(field.type, Reflect.get(members, field.name));
+      const scalar = scalarOf(field.type, ownValue(members, field.name));
       if (scalar === undefined) {
-        return malformed(
-          `${field.name}: ${typeName(field)} was expected, got ${shown(Reflect.get(members, field.name))}`,
-        );
+        return malformed(`${field.name}: ${typeName(field)} was expected, got ${shown(ownValue(members, field.name))}`);
       }
       if (field.length !== undefined && Array.isArray(scalar) && scalar.length !== field.length) {
         return malformed(`${field.name}: ${field.length} elements were expected, got ${scalar.length}`);

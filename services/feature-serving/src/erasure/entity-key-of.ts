@@ -1,6 +1,6 @@
 import { type Value, ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { MillraceError, Reason } from "@millrace/errors";
-import type { CompiledEntity, CompiledRepository, Scalar } from "@millrace/feature-definition";
+import { type CompiledEntity, type CompiledRepository, ownValue, type Scalar } from "@millrace/feature-definition";
 import { encodeEntityKey } from "@millrace/feature-definition/stream";
 
 /** Thrown when an entity is named that no definition has. */
@@ -35,7 +35,7 @@ export const entityKeyOf = (entity: CompiledEntity, given: Readonly<Record<strin
     if (!wanted.includes(name)) throw new EntityKeysInvalidError(`keys.${name}`, `one of ${wanted.join(", ")}`, name);
   }
   const values = entity.keys.map(({ name, type }): Scalar => {
-    const held = given[name]?.value;
+    const held = ownValue(given, name)?.value;
     const scalar = held === undefined ? undefined : scalarOf(held);
     const expected = caseOfType[type];
     if (scalar === undefined || held?.case !== expected) {

@@ -8,7 +8,7 @@ import type { RepeatedValue, Value } from "@millrace/contracts/feast/types/Value
 import type { ColumnSchema } from "@millrace/contracts/millrace/feature/v1/column";
 import { GetFeaturesRequestSchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
-import { type CompiledField, type Scalar, storedViewOf } from "@millrace/feature-definition";
+import { type CompiledField, ownValue, type Scalar, storedViewOf } from "@millrace/feature-definition";
 import { EncodedMessage } from "@millrace/grpc";
 import { ColumnInvalidError, packColumn } from "../column-values.ts";
 import type { FeatureServing } from "../feature-serving.ts";
@@ -67,9 +67,12 @@ export const onlineFeatures = async (
   const references = plan.outputs.map(({ name }) => referenceOf(name, serving));
   const names = namesOf(references, request.fullFeatureNames);
   const rows = Object.values(given)[0]?.val.length ?? 0;
-  const entityNames = [...known].filter((name) => given[name] !== undefined);
+  const entityNames = [...known].filter((name) => ownValue(given, name) !== undefined);
   const columns: FeastColumn[] = [
-    ...entityNames.map((name) => ({ kind: "sent" as const, vector: sentVector(given[name]?.val ?? [], rows) })),
+    ...entityNames.map((name) => ({
+      kind: "sent" as const,
+      vector: sentVector(ownValue(given, name)?.val ?? [], rows),
+    })),
     ...answer.features.map(({ column }, index) => ({
       kind: "feature" as const,
       column,
@@ -98,7 +101,7 @@ const readColumn = (
   field: CompiledField,
   owner: string,
 ): MessageInitShape<typeof ColumnSchema> => {
-  const column = given[field.name];
+  const column = ownValue(given, field.name);
   if (column === undefined) {
     const names = Object.keys(given).join(", ") || "no column";
     throw new ColumnInvalidError(`${owner}.${field.name}`, "a column of this name", names);
