@@ -1,7 +1,7 @@
-import { create, type DescMethodUnary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { create, type DescMethodUnary, fromBinary, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
 import { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
 import { ModelConfigSchema } from "@millrace/contracts/inference/model_config";
-import { type Unary, validateRequest } from "@millrace/grpc";
+import { EncodedMessage, type Unary, validateRequest } from "@millrace/grpc";
 import type { OpenInferenceCalls } from "../open-inference-service.ts";
 import type { TensorInference } from "../rpc/model-infer.ts";
 import { ModelNotReadyError } from "../serving/serving-errors.ts";
@@ -168,7 +168,10 @@ const ask = async <M extends DescMethodUnary>(
 ): Promise<MessageShape<M["output"]>> => {
   const message = create(method.input, request);
   validateRequest(method.input, message);
-  return create<M["output"]>(method.output, await handler(message as MessageShape<M["input"]>, call));
+  const answer = await handler(message as MessageShape<M["input"]>, call);
+  return answer instanceof EncodedMessage
+    ? fromBinary<M["output"]>(method.output, answer.bytes)
+    : create<M["output"]>(method.output, answer);
 };
 
 const named = (request: RestRequest) => ({ name: request.part("model"), version: request.part("version") });
