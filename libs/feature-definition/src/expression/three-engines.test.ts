@@ -32,8 +32,13 @@ const postgresTypes: Readonly<Record<RandomType, string>> = {
   TIMESTAMP: "timestamptz",
 };
 
-/** Found by chance, and kept: DuckDB computes constants before it looks at the conditions around them. */
+/**
+ * Found by chance, and kept: DuckDB computes constants before it looks at the conditions around them, and its round_even
+ * errs on halves from 2^49 on.
+ */
 const onceDifferent = [
+  "(-999999999999998.5::double precision)::bigint",
+  "round(-999999999999998.5::double precision)",
   "(NULLIF('abc'::text, 'ab'::text))::double precision",
   "(NULLIF('abc'::text, 'ab'::text))::int8",
 ];

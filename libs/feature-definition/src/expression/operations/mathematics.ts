@@ -49,7 +49,12 @@ export const mathematics: readonly Operation[] = [
   unary("ceiling", Math.ceil, "ceil"),
   unary("floor", Math.floor),
   unary("trunc", Math.trunc),
-  operation("round", ["DOUBLE"], "DOUBLE", { evaluate: roundHalfToEven, sql: (value) => `round_even(${value}, 0)` }),
+  operation("round", ["DOUBLE"], "DOUBLE", {
+    evaluate: roundHalfToEven,
+    // DuckDB's round_even errs from 2^49 on; from 2^52 on there are no fractions.
+    sql: (value) =>
+      `CASE WHEN abs(${value}) < 281474976710656 THEN round_even(${value}, 0) WHEN abs(${value}) < 4503599627370496 THEN CAST(CAST(${value} AS BIGINT) AS DOUBLE) ELSE ${value} END`,
+  }),
   guarded(
     "sqrt",
     Math.sqrt,

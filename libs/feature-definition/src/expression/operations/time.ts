@@ -53,7 +53,7 @@ export const toTimestamp: Operation = operation("to_timestamp", ["DOUBLE"], "TIM
     return Number.isFinite(us) && Math.abs(us) < 9e18 ? BigInt(us) : fail("TIMESTAMP is out of range");
   },
   sql: (seconds) =>
-    `CASE WHEN abs(${seconds}) >= 9e12 THEN ${failing("TIMESTAMP")} ELSE make_timestamp(CAST(round_even(${seconds} * 1000000, 0) AS BIGINT)) END`,
+    `CASE WHEN abs(${seconds}) >= 9e12 THEN ${failing("TIMESTAMP")} ELSE make_timestamp(CAST(${seconds} * 1000000 AS BIGINT)) END`,
 });
 
 type Field = (time: CivilTime, us: bigint) => bigint;
