@@ -12,6 +12,7 @@ import { parseDurationUs } from "./duration.ts";
 import { valueTypeName } from "./expression/expression-type.ts";
 import { elementType } from "./list-type.ts";
 import type { Problems } from "./problems.ts";
+import { parseQuery } from "./sql-source/parse-query.ts";
 import { checkStream } from "./stream/format/check-stream.ts";
 
 const keyTypes: readonly ValueType[] = [
@@ -67,7 +68,7 @@ export const compileSources = (sources: readonly Source[], problems: Problems): 
       if (source.batch === undefined) problems.add(`${place}.completeUpTo`, "none without batch", "a declaration");
     }
     if (source.createdAt !== "") requireTime("createdAt", source.createdAt);
-    refuseUnread(source, place, problems);
+    checkBatch(source, place, problems);
     const deleted = compileDeleted(source, fields, place, problems);
     if (source.stream !== undefined) checkStream(source.stream, source, `${place}.stream`, problems);
     if (source.batch === undefined && source.stream === undefined) {
@@ -123,11 +124,10 @@ const compileDeleted = (
   return undefined;
 };
 
-/** What the contract has and nothing reads yet is refused: a declaration without an effect would be believed. */
-const refuseUnread = (source: Source, place: string, problems: Problems): void => {
-  if (source.batch?.data.case === "sql") {
-    problems.add(`${place}.batch.sql`, "parquet or csv, since SQL sources are not read yet", "sql");
-  }
+const checkBatch = (source: Source, place: string, problems: Problems): void => {
+  if (source.batch?.data.case !== "sql") return;
+  const query = parseQuery(source.batch.data.value.query);
+  if (typeof query === "string") problems.add(`${place}.batch.sql.query`, "one SELECT of PostgreSQL", query);
 };
 
 /** Compiles named columns; names must be unique among them. */

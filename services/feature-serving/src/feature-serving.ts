@@ -1,4 +1,5 @@
 import type { EventLog } from "@millrace/event-log";
+import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import type { SchemaRegistry } from "@millrace/feature-definition/stream";
 import type { Kv } from "@millrace/kv";
 import type { Catalogue } from "./catalogue.ts";
@@ -35,7 +36,7 @@ export interface FeatureServing {
     readonly eventLogUrl: string;
     readonly streamGroup: string;
   };
-  readonly dataRoot: string;
+  readonly batchData: DataLocation;
   readonly topicPartitions: number;
   /** What was erased. */
   readonly tombstones: Tombstones;

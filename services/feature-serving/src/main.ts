@@ -92,6 +92,7 @@ await runService(
     const nowUs = () => Date.now() * 1000;
     const serving = {
       ...config,
+      batchData: { dataRoot: config.dataRoot, sqlConnectionsFile: config.sqlConnectionsFile },
       stores,
       online,
       log,

@@ -21,6 +21,10 @@ export const settings = {
     "The schema registry of streams with framing SCHEMA_REGISTRY: http[s]://[USER:PASSWORD@]HOST[:PORT].",
   ),
   dataRoot: setting(z.string().default("."), "The folder below which the files of batch sources are found."),
+  sqlConnectionsFile: setting(
+    z.string().min(1).optional(),
+    "A file with the databases of sql sources: NAME=postgres://USER:PASSWORD@HOST:PORT/DATABASE a line. It is read at each use.",
+  ),
   role: setting(
     z.enum(["all", "serve", "stream"]).default("all"),
     "What this process does: answer calls (serve), apply the topics' events to the store (stream), or all.",

@@ -3,7 +3,13 @@ import { FeatureRepositorySchema } from "@millrace/contracts/millrace/feature/v1
 
 /** Arrivals at airports: windows, a latest row, an on-demand view, over one source. */
 export function arrivalsRepository(
-  change: { readonly window?: string; readonly parquet?: string; readonly topic?: string; readonly lag?: string } = {},
+  change: {
+    readonly window?: string;
+    readonly parquet?: string;
+    readonly topic?: string;
+    readonly lag?: string;
+    readonly sql?: string;
+  } = {},
 ) {
   return fromJson(FeatureRepositorySchema, {
     entities: [
@@ -26,6 +32,7 @@ export function arrivalsRepository(
         ...(change.lag === undefined ? {} : { completeUpTo: { column: "received_at", lag: change.lag } }),
         stream: { topic: change.topic ?? "arrivals", format: "JSON" },
         ...(change.parquet === undefined ? {} : { batch: { parquet: change.parquet } }),
+        ...(change.sql === undefined ? {} : { batch: { sql: { connection: "warehouse", query: change.sql } } }),
       },
     ],
     featureViews: [

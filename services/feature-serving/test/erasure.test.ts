@@ -155,7 +155,7 @@ function erases(start: (folder: string) => Promise<ProcessStores>): void {
     expect(clean).toBe(false);
     expect(found).toEqual([
       `the topic ${topic}: 150 records, hidden at every read until they expire`,
-      "the files of the source arrivals: 150 rows, hidden in every training set",
+      "the batch data of the source arrivals: 150 rows, hidden in every training set",
     ]);
     expect(scanned.filter((place) => place.startsWith("the online rows"))).toHaveLength(2);
   });

@@ -1,8 +1,10 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { kafkaLibrary } from "./kafka.ts";
+import { postgresPrograms } from "./postgres.ts";
 
-export type BackingName = "redis" | "kafka" | "registry";
+export type BackingName = "redis" | "kafka" | "registry" | "postgres";
 
 const runs = (command: string, argument: string): boolean => {
   try {
@@ -20,6 +22,10 @@ export const available = (name: BackingName): true | string => {
     return runs("redis-server", "--version") || "redis-server is not installed (npx nx run backing:install)";
   if (name === "registry")
     return runs("docker-registry", "--version") || "docker-registry is not installed (npx nx run backing:install)";
+  if (name === "postgres") {
+    const isHere = runs(join(postgresPrograms(), "postgres"), "--version");
+    return isHere || "postgres is not installed (npx nx run backing:install)";
+  }
   if (!runs("java", "-version")) return "java is not installed; Kafka needs Java 17 or newer";
   const jars = existsSync(kafkaLibrary) ? readdirSync(kafkaLibrary).length : 0;
   return jars > 0 || "the jars of Kafka are not installed (npx nx run backing:install)";

@@ -9,5 +9,6 @@ export { available, type BackingName, hasBacking } from "./available.ts";
 export type { BackingOptions, BackingServer } from "./backing-server.ts";
 export { freePort } from "./free-port.ts";
 export { startKafka } from "./kafka.ts";
+export { startPostgres } from "./postgres.ts";
 export { type RedisOptions, startRedis } from "./redis.ts";
 export { type RedisClusterServers, startRedisCluster } from "./redis-cluster.ts";

@@ -22,6 +22,7 @@ const give = (why: string): never => {
 const debianPackages = [
   ...(available("redis") === true ? [] : ["redis-server"]),
   ...(available("registry") === true ? [] : ["docker-registry"]),
+  ...(available("postgres") === true ? [] : ["postgresql"]),
 ];
 if (debianPackages.length > 0) {
   if (process.platform !== "linux" || process.getuid?.() !== 0) {
@@ -48,7 +49,7 @@ if (available("kafka") !== true) {
     dirname(folder),
   );
 }
-for (const name of ["redis", "kafka", "registry"] as const) {
+for (const name of ["redis", "kafka", "registry", "postgres"] as const) {
   const answer = available(name);
   if (answer !== true) give(answer);
   console.log(`${name} is here`);

@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { available } from "./available.ts";
 import { startKafka } from "./kafka.ts";
+import { startPostgres } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
 
-const known = { redis: startRedis, kafka: startKafka } as const;
+const known = { redis: startRedis, kafka: startKafka, postgres: startPostgres } as const;
 const isKnown = (name: string): name is keyof typeof known => name in known;
 
 const wanted = process.argv.slice(2);

@@ -11,6 +11,8 @@ export interface ServerCommand {
   /** Asked again and again until it answers true. A rejection counts as not yet. */
   readonly isReady: () => Promise<boolean>;
   readonly startTimeoutMs: number;
+  /** What asks it to stop. Default SIGTERM. */
+  readonly stopSignal?: "SIGTERM" | "SIGINT";
 }
 
 /** A real server as a child process: it can stop, crash and come back on its port and its data. */
@@ -50,7 +52,7 @@ export class ServerProcess {
 
   /** Asks the server to stop and waits for it. */
   async stop(): Promise<void> {
-    await this.#end("SIGTERM");
+    await this.#end(this.#command.stopSignal ?? "SIGTERM");
   }
 
   /** Ends the server at once, as a crash would. */
@@ -58,7 +60,7 @@ export class ServerProcess {
     await this.#end("SIGKILL");
   }
 
-  async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+  async #end(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exit = once(child, "exit");

@@ -1,6 +1,6 @@
 import type { CompiledView } from "../compiled.ts";
 import { quoteIdentifier } from "../expression/duckdb-literal.ts";
-import { openDataRelation } from "./data-relation.ts";
+import { type DataLocation, openDataRelation } from "./data-relation.ts";
 import { derivedColumnsSql } from "./derived-columns-sql.ts";
 import { DuckDbSession } from "./duckdb-session.ts";
 import { type ErasedEntities, loadErasedKeys } from "./erased-keys.ts";
@@ -14,14 +14,14 @@ import { erasedTable } from "./view-sql.ts";
  */
 export const countErasedFacts = async (
   view: CompiledView,
-  dataRoot: string,
+  location: DataLocation,
   erased: ErasedEntities,
 ): Promise<number> => {
   const { source } = view;
   if (source.batch === undefined) return 0;
   const session = await DuckDbSession.open();
   try {
-    const relation = await openDataRelation(source.batch.data, dataRoot, `the source ${source.name}`, session);
+    const relation = await openDataRelation(source.batch.data, location, `the source ${source.name}`, session);
     const facts = derivedColumnsSql(source, relation.select(source.fields));
     if (!(await loadErasedKeys(view, facts, erased, session))) return 0;
     const keys = view.keyColumns.map((column, index) => `e.${quoteIdentifier(column)} = x.k${index}`);

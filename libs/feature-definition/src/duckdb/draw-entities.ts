@@ -3,14 +3,14 @@ import { makeData, Table, TimestampMicrosecond, tableToIPC, Vector, vectorFromAr
 import type { CompiledFeatureService, CompiledRepository } from "../compiled.ts";
 import { quoteIdentifier, quoteText } from "../expression/duckdb-literal.ts";
 import { arrowType, plainValue } from "./arrow-columns.ts";
-import type { DataRelation } from "./data-relation.ts";
+import type { DataLocation, DataRelation } from "./data-relation.ts";
 import { derivedColumnsSql } from "./derived-columns-sql.ts";
 import { type DuckDbOptions, DuckDbSession } from "./duckdb-session.ts";
 import { newestEventUs } from "./newest-event.ts";
 import { SourceDataInvalidError } from "./source-data-invalid-error.ts";
 import { engineError, openSources } from "./training-set.ts";
 
-export interface DrawOptions {
+export interface DrawOptions extends DataLocation {
   readonly repository: CompiledRepository;
   /** Whose entities: one of the repository's services, or what `compileReferences` makes. */
   readonly service: CompiledFeatureService;
@@ -18,7 +18,6 @@ export interface DrawOptions {
   readonly count: number;
   /** The same seed draws the same entities from the same files. */
   readonly seed: bigint;
-  readonly dataRoot: string;
   readonly engine?: DuckDbOptions;
 }
 
@@ -28,10 +27,10 @@ export interface DrawOptions {
  * @throws SourceDataInvalidError where the files have no entity, EngineFailedError
  */
 export const drawEntities = async (options: DrawOptions): Promise<Uint8Array> => {
-  const { repository, service, dataRoot } = options;
+  const { repository, service } = options;
   const session = await DuckDbSession.open(options.engine);
   try {
-    const relations = await openSources(repository, service, dataRoot, session);
+    const relations = await openSources(repository, service, options, session);
     const columns = await drawColumns(options, relations, session);
     const rows = Math.max(0, ...[...columns.values()].map(({ values }) => values.length));
     const newestUs = await newestEventUs(repository, relations, session);

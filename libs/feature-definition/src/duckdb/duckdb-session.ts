@@ -1,3 +1,8 @@
+import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from "@duckdb/node-api";
 import { EngineFailedError } from "./engine-failed-error.ts";
 
@@ -6,7 +11,7 @@ export interface DuckDbOptions {
   readonly threads?: number;
   /** Memory that DuckDB may use before it writes to `tempFolder`, such as `2GB`. Default 2GB. */
   readonly memoryLimit?: string;
-  /** Where DuckDB puts what does not fit into memory. Default: nowhere, and the query fails instead. */
+  /** Below it, what does not fit into memory is kept as long as the session. Default: the system's temporary folder. */
   readonly tempFolder?: string;
 }
 
@@ -20,19 +25,22 @@ export const disabledOptimizers = "common_subexpressions,expression_rewriter";
 export class DuckDbSession {
   readonly connection: DuckDBConnection;
   readonly #instance: DuckDBInstance;
+  readonly #folder: string;
 
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, folder: string) {
     this.#instance = instance;
     this.connection = connection;
+    this.#folder = folder;
   }
 
   /** @throws EngineFailedError if DuckDB refuses the options. */
   static async open(options: DuckDbOptions = {}): Promise<DuckDbSession> {
+    const folder = join(options.tempFolder ?? tmpdir(), `millrace-duckdb-${randomUUID()}`);
     try {
       const instance = await DuckDBInstance.create(":memory:", {
         threads: String(options.threads ?? 2),
         memory_limit: options.memoryLimit ?? "2GB",
-        temp_directory: options.tempFolder ?? "",
+        temp_directory: folder,
         autoinstall_known_extensions: "false",
         autoload_known_extensions: "false",
         preserve_insertion_order: "true",
@@ -41,7 +49,7 @@ export class DuckDbSession {
       await connection.run("SET TimeZone = 'UTC'");
       await connection.run(`SET disabled_optimizers = '${disabledOptimizers}'`);
       await connection.run("SET lock_configuration = true");
-      return new DuckDbSession(instance, connection);
+      return new DuckDbSession(instance, connection, folder);
     } catch (error) {
       throw new EngineFailedError("DuckDB could not be started with these options.", error);
     }
@@ -52,8 +60,15 @@ export class DuckDbSession {
     return (await this.connection.run(sql)).getRows();
   }
 
+  /** A folder for files that are needed as long as the session; it goes with it. */
+  async folder(): Promise<string> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    return this.#folder;
+  }
+
   close(): void {
     this.connection.closeSync();
     this.#instance.closeSync();
+    rmSync(this.#folder, { recursive: true, force: true });
   }
 }

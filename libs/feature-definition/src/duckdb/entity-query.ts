@@ -9,7 +9,7 @@ import { ExpressionInvalidError } from "../expression/expression-error.ts";
 import { ownValue } from "../own-value.ts";
 import { ColumnInvalidError } from "./column-invalid-error.ts";
 import { contentTag } from "./data-files.ts";
-import { ofLength, openDataRelation } from "./data-relation.ts";
+import { type DataLocation, ofLength, openDataRelation } from "./data-relation.ts";
 import type { DuckDbSession } from "./duckdb-session.ts";
 import { type LoadedEntityRows, neededColumns } from "./entity-rows.ts";
 
@@ -23,11 +23,11 @@ export const loadQueriedEntityRows = async (
   query: EntityQuery,
   service: CompiledFeatureService,
   eventTime: string,
-  dataRoot: string,
+  location: DataLocation,
   session: DuckDbSession,
   keep: "named" | "all" = "named",
 ): Promise<LoadedEntityRows> => {
-  const relation = await openDataRelation(query.data, dataRoot, "the entity rows", session);
+  const relation = await openDataRelation(query.data, location, "the entity rows", session);
   const violations: FieldViolation[] = [];
   const compile = (field: string, text: string, type?: ValueType): CompiledExpression | undefined => {
     try {

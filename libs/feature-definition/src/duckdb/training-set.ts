@@ -4,7 +4,7 @@ import type { CompiledFeatureService, CompiledRepository, CompiledSource } from 
 import { readsOf } from "../reads-of.ts";
 import { storedViewOf } from "../view-features.ts";
 import { ColumnInvalidError } from "./column-invalid-error.ts";
-import { type DataRelation, openDataRelation } from "./data-relation.ts";
+import { type DataLocation, type DataRelation, openDataRelation } from "./data-relation.ts";
 import { derivedColumnsSql } from "./derived-columns-sql.ts";
 import { type DuckDbOptions, DuckDbSession } from "./duckdb-session.ts";
 import { EngineFailedError } from "./engine-failed-error.ts";
@@ -18,7 +18,7 @@ import { snapshotId } from "./snapshot-id.ts";
 import { type KeptColumn, trainingSetSql, viewsRead } from "./training-set-sql.ts";
 import { writeParquet } from "./write-parquet.ts";
 
-export interface TrainingSetOptions {
+export interface TrainingSetOptions extends DataLocation {
   readonly repository: CompiledRepository;
   /** One of the repository's services, or what `compileReferences` makes. */
   readonly service: CompiledFeatureService;
@@ -30,8 +30,6 @@ export interface TrainingSetOptions {
   readonly asOf?: AsOf;
   /** One thread, so that the same inputs give the same bytes. */
   readonly deterministic?: boolean;
-  /** The folder that the paths of sources and queries are relative to. */
-  readonly dataRoot: string;
   /** What became known of these before they were erased is not seen. */
   readonly erased?: ErasedEntities;
   /** Writes a Parquet file here, in place of parts of an Arrow stream. The entity rows have to come by a query. */
@@ -77,7 +75,7 @@ export async function* trainingSet(options: TrainingSetOptions): AsyncGenerator<
 }
 
 async function* buildTrainingSet(options: TrainingSetOptions, session: DuckDbSession): AsyncGenerator<TrainingSetPart> {
-  const { repository, service, entityRows, dataRoot, outParquet } = options;
+  const { repository, service, entityRows, outParquet } = options;
   if (outParquet !== undefined && "arrow" in entityRows) {
     const expected = "entity rows by a query, where a Parquet file is to be written";
     throw new ColumnInvalidError([{ field: "entity_rows", expected, got: "an Arrow stream" }]);
@@ -88,8 +86,8 @@ async function* buildTrainingSet(options: TrainingSetOptions, session: DuckDbSes
   const entities =
     "arrow" in entityRows
       ? await loadArrowEntityRows(entityRows.arrow, service, eventTime, session)
-      : await loadQueriedEntityRows(entityRows.query, service, eventTime, dataRoot, session);
-  const relations = await openSources(repository, service, dataRoot, session);
+      : await loadQueriedEntityRows(entityRows.query, service, eventTime, options, session);
+  const relations = await openSources(repository, service, options, session);
   const kept = entities.kept.kind === "columns" ? entities.kept.columns : [];
   const sourceSql = ({ name, fields }: CompiledSource): string => relations.get(name)?.select(fields) ?? "";
   const erased = new Set<string>();
@@ -150,7 +148,7 @@ async function* arrowParts(
 export const openSources = async (
   repository: CompiledRepository,
   service: CompiledFeatureService,
-  dataRoot: string,
+  location: DataLocation,
   session: DuckDbSession,
 ): Promise<Map<string, DataRelation>> => {
   const sources = new Map<string, CompiledSource>();
@@ -162,7 +160,7 @@ export const openSources = async (
   for (const { name, batch } of sources.values()) {
     if (batch === undefined)
       throw new EngineFailedError(`The source ${name} has no batch data, which training sets are made from.`);
-    relations.set(name, await openDataRelation(batch.data, dataRoot, `the source ${name}`, session));
+    relations.set(name, await openDataRelation(batch.data, location, `the source ${name}`, session));
   }
   return relations;
 };

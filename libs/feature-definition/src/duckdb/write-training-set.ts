@@ -17,6 +17,8 @@ export interface WriteTrainingSetOptions {
   readonly repositoryFolder: string;
   /** The folder that the sources' paths are relative to. Default: the repository's folder. */
   readonly dataRoot?: string;
+  /** The file that has the databases of `sql` sources. */
+  readonly sqlConnectionsFile?: string;
   /** The name of a feature service. */
   readonly service: string;
   /** A Parquet file: entity keys, request fields and the time as columns of their names, and any others. */
@@ -53,11 +55,15 @@ export const writeTrainingSet = async (options: WriteTrainingSetOptions): Promis
       query,
       service,
       options.eventTime ?? "event_time",
-      dirname(entities),
+      { dataRoot: dirname(entities) },
       session,
       "all",
     );
-    const relations = await openSources(repository, service, options.dataRoot ?? options.repositoryFolder, session);
+    const location = {
+      dataRoot: options.dataRoot ?? options.repositoryFolder,
+      sqlConnectionsFile: options.sqlConnectionsFile,
+    };
+    const relations = await openSources(repository, service, location, session);
     const kept = loaded.kept.kind === "columns" ? loaded.kept.columns : [];
     const sql = trainingSetSql(
       repository,

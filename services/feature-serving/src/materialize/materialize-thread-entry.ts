@@ -22,7 +22,7 @@ await serveThread<MaterializeThreadData, MaterializeProgress>(async function* (d
     if (view === undefined) throw new FeatureViewUnknownError(data.view, [...views.keys()]);
     const progress = new ProgressStore(online, data.streamGroup);
     const tombstones = new Tombstones(registryKv);
-    const { fromUs, toUs, dataRoot, topicPartitions } = data;
+    const { fromUs, toUs, batchData, topicPartitions } = data;
     for await (const step of materializeView({
       view,
       fromUs,
@@ -31,7 +31,7 @@ await serveThread<MaterializeThreadData, MaterializeProgress>(async function* (d
       log,
       progress,
       tombstones,
-      dataRoot,
+      batchData,
       topicPartitions,
     })) {
       const { rows, totalRows, keys, done } = step;

@@ -1,3 +1,4 @@
+import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import { streamFromThread } from "../thread-stream.ts";
 import type { MaterializeProgress } from "./materialize-view.ts";
 
@@ -8,7 +9,7 @@ export interface MaterializeThreadData {
   readonly eventLogUrl: string;
   readonly streamGroup: string;
   readonly topicPartitions: number;
-  readonly dataRoot: string;
+  readonly batchData: DataLocation;
   readonly view: string;
   readonly fromUs: number | undefined;
   readonly toUs: number | undefined;

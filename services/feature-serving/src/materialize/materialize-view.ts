@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { EventLog } from "@millrace/event-log";
 import type { CompiledView } from "@millrace/feature-definition";
+import { BatchRows, type DataLocation } from "@millrace/feature-definition/duckdb";
 import {
   createViewStream,
   originOf,
@@ -15,7 +16,6 @@ import { foldRows } from "../stream/fold-rows.ts";
 import { allRows, type RowsByKey, ViewRouter } from "../stream/group-by-row.ts";
 import type { ProgressStore } from "../stream/progress.ts";
 import { recordBackfillSpeed } from "./backfill-speed.ts";
-import { BatchRows } from "./batch-rows.ts";
 import { type Materialization, type MaterializationRun, updateMaterialization } from "./materialization-store.ts";
 import { whenCutIsKnown } from "./when-cut-is-known.ts";
 
@@ -42,7 +42,7 @@ export interface MaterializeOptions {
   readonly log: EventLog;
   readonly progress: ProgressStore;
   readonly tombstones: Tombstones;
-  readonly dataRoot: string;
+  readonly batchData: DataLocation;
   /** For a topic that does not exist yet. */
   readonly topicPartitions: number;
 }
@@ -71,9 +71,12 @@ const batchRows = 20_000;
  * @throws SourceDataInvalidError, MaterializationOverlapError
  */
 export async function* materializeView(options: MaterializeOptions): AsyncGenerator<MaterializeProgress> {
-  const { view, online, dataRoot, tombstones } = options;
+  const { view, online, batchData, tombstones } = options;
   const viewId = `${view.name}@${view.version}`;
-  const data = await BatchRows.open(view.source, dataRoot);
+  const data = await BatchRows.open(view.source, batchData, {
+    fromUs: Math.max(options.fromUs ?? Number.NEGATIVE_INFINITY, firstReachable(view, options.toUs)),
+    toUs: options.toUs ?? Number.POSITIVE_INFINITY,
+  });
   try {
     const { rows: totalRows, completeUpToUs } = await data.summary();
     const id = runId(options, data.snapshot);
@@ -123,8 +126,7 @@ export async function* materializeView(options: MaterializeOptions): AsyncGenera
       });
       return runOf(stored, id);
     };
-    const fromUs = Math.max(options.fromUs ?? Number.NEGATIVE_INFINITY, firstReachable(view, options.toUs));
-    for await (const chunk of data.read(next, fromUs, options.toUs ?? Number.POSITIVE_INFINITY)) {
+    for await (const chunk of data.read(next)) {
       for (const { ordinal, row } of chunk) {
         next = ordinal + 1;
         const eventTime = row[view.source.fields.findIndex(({ name }) => name === view.source.eventTime)];
@@ -206,7 +208,7 @@ function beginRun(
     const endsBefore = run.fromUs !== null && (toUs ?? Number.POSITIVE_INFINITY) <= run.fromUs;
     if (startsAfter || endsBefore) continue;
     const isSameRange = run.fromUs === (fromUs ?? null) && run.toUs === (toUs ?? null);
-    const detail = isSameRange ? "the files have changed since" : "the ranges overlap";
+    const detail = isSameRange ? "the data has changed since" : "the ranges overlap";
     throw new MaterializationOverlapError(view, run, detail);
   }
   const run = { ...found, fromUs: fromUs ?? null, toUs: toUs ?? null, nextOrdinal: 0, rows: 0, keys: 0, done: false };

@@ -18,7 +18,7 @@ const maxPartBytes = 1024 * 1024;
 /** Builds a point-in-time training set, and streams it as Arrow IPC or writes it to a Parquet file. */
 export const getTrainingSet = ({
   catalogue,
-  dataRoot,
+  batchData,
   versionReads,
   tombstones,
 }: FeatureServing): ServerStreaming<typeof FeatureService.method.getTrainingSet> =>
@@ -29,11 +29,11 @@ export const getTrainingSet = ({
     const { applied, repository, service } = selectVersion(catalogue.definitions(), selection, featureServiceVersion);
     // A model is about to be trained on it: the version is kept until its package names it.
     if (selection.case === "featureService") versionReads.note(selection.value, service.version);
-    const file = parquetPath === "" ? undefined : await unfinishedFile(outputPath(parquetPath, dataRoot));
+    const file = parquetPath === "" ? undefined : await unfinishedFile(outputPath(parquetPath, batchData.dataRoot));
     const data = {
       applied: toBinary(GetRepositoryResponseSchema, applied),
       request: toBinary(GetTrainingSetRequestSchema, request),
-      dataRoot,
+      batchData,
       tombstones: tombstones.data(),
       ...(file === undefined ? {} : { outParquet: file.path }),
     };

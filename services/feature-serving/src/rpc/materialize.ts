@@ -10,7 +10,7 @@ import { materializeInThread } from "../materialize/materialize-thread.ts";
 export const materialize = ({
   catalogue,
   stores,
-  dataRoot,
+  batchData,
   topicPartitions,
 }: FeatureServing): ServerStreaming<typeof FeatureService.method.materialize> =>
   async function* (request, call) {
@@ -20,7 +20,7 @@ export const materialize = ({
     if (!view.online) throw new ViewOfflineError(view.name);
     const fromUs = microsecondsOf(request.from);
     const toUs = microsecondsOf(request.to);
-    const data = { ...stores, dataRoot, topicPartitions, view: view.name, fromUs, toUs };
+    const data = { ...stores, batchData, topicPartitions, view: view.name, fromUs, toUs };
     for await (const { rows, totalRows, keys, done } of materializeInThread(data, call.signal)) {
       yield { rows: BigInt(rows), totalRows: BigInt(totalRows), keys: BigInt(keys), done };
     }

@@ -22,7 +22,7 @@ export const plan =
  */
 export async function planAgainstRegistry(serving: FeatureServing, declared: FeatureRepository | undefined) {
   if (declared === undefined) throw new TypeError("The contract requires a repository.");
-  const { catalogue, online, dataRoot, nowUs } = serving;
+  const { catalogue, online, batchData, nowUs } = serving;
   const next = loadDefinitions(declared);
   await catalogue.refresh();
   const before = catalogue.current;
@@ -33,7 +33,7 @@ export async function planAgainstRegistry(serving: FeatureServing, declared: Fea
   for (const change of dependent) {
     if (problem !== "") change.detail = [change.detail, problem].filter(Boolean).join("; ");
   }
-  const changes = await withBackfillEstimates(dependent, next, online, dataRoot);
+  const changes = await withBackfillEstimates(dependent, next, online, batchData);
   return { changes, next, before, registryVersion: before?.registryVersion ?? 0 };
 }
 

@@ -11,7 +11,7 @@ import type { FeatureServing } from "../feature-serving.ts";
 export const verifyErasure =
   (serving: FeatureServing): Unary<typeof FeatureService.method.verifyErasure> =>
   async ({ receiptId }, { signal }) => {
-    const { catalogue, online, log, tombstones, receipts, schemas, dataRoot } = serving;
+    const { catalogue, online, log, tombstones, receipts, schemas, batchData } = serving;
     const { entity, hash } = await receipts.read(receiptId);
     await tombstones.refresh();
     const definitions = catalogue.definitions();
@@ -39,11 +39,12 @@ export const verifyErasure =
         hasNewerFacts ||= counted.after > 0;
       }
       if (source.batch === undefined) continue;
-      scanned.push(`the files of the source ${source.name}`);
+      scanned.push(`the batch data of the source ${source.name}`);
       // Views of one source may take the key from other columns: the most that any of them finds.
-      const facts = await Promise.all(views.map((view) => countErasedFacts(view, dataRoot, erased)));
+      const facts = await Promise.all(views.map((view) => countErasedFacts(view, batchData, erased)));
       const most = Math.max(0, ...facts);
-      if (most > 0) found.push(`the files of the source ${source.name}: ${most} rows, hidden in every training set`);
+      if (most > 0)
+        found.push(`the batch data of the source ${source.name}: ${most} rows, hidden in every training set`);
     }
     for (const view of liveViewsOf(definitions, entity)) {
       scanned.push(`the online rows of the view ${view.name} ${view.version}`);

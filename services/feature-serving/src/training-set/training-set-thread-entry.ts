@@ -13,7 +13,7 @@ import type { TrainingSetThreadData } from "./training-set-thread.ts";
 
 // The thread of one training set.
 
-await serveThread<TrainingSetThreadData, TrainingSetPart>(async function* (data) {
+await serveThread<TrainingSetThreadData, TrainingSetPart>(async function* (data, signal) {
   const { repository: definitions } = fromBinary(GetRepositoryResponseSchema, data.applied);
   if (definitions === undefined) throw new NothingAppliedError();
   const repository = compileRepository(definitions);
@@ -26,7 +26,8 @@ await serveThread<TrainingSetThreadData, TrainingSetPart>(async function* (data)
     entityRows: rows.case === "arrow" ? { arrow: rows.value } : { query: rows.value },
     asOf: request.asOf,
     deterministic: request.deterministic,
-    dataRoot: data.dataRoot,
+    ...data.batchData,
+    signal,
     erased: Tombstones.of(data.tombstones),
     ...(data.outParquet === undefined ? {} : { outParquet: data.outParquet }),
     ...(request.entityRows?.eventTime ? { eventTime: request.entityRows.eventTime } : {}),

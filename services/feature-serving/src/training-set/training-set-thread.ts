@@ -1,4 +1,4 @@
-import type { TrainingSetPart } from "@millrace/feature-definition/duckdb";
+import type { DataLocation, TrainingSetPart } from "@millrace/feature-definition/duckdb";
 import type { TombstoneData } from "../erasure/tombstones.ts";
 import { streamFromThread } from "../thread-stream.ts";
 
@@ -8,7 +8,7 @@ export interface TrainingSetThreadData {
   readonly applied: Uint8Array;
   /** GetTrainingSetRequest. */
   readonly request: Uint8Array;
-  readonly dataRoot: string;
+  readonly batchData: DataLocation;
   readonly tombstones: TombstoneData;
   /** Where a Parquet file is to be written, in place of an Arrow stream. */
   readonly outParquet?: string;

@@ -8,9 +8,14 @@ import type { DrawThreadData } from "./draw-thread.ts";
 
 // The thread that draws the entities of one verification.
 
-await serveThread<DrawThreadData, Uint8Array>(async function* ({ applied, references, ...options }) {
+await serveThread<DrawThreadData, Uint8Array>(async function* ({ applied, references, batchData, ...options }) {
   const { repository: definitions } = fromBinary(GetRepositoryResponseSchema, applied);
   if (definitions === undefined) throw new NothingAppliedError();
   const repository = compileRepository(definitions);
-  yield await drawEntities({ ...options, repository, service: compileReferences(references, repository) });
+  yield await drawEntities({
+    ...options,
+    ...batchData,
+    repository,
+    service: compileReferences(references, repository),
+  });
 });

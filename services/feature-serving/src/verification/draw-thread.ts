@@ -1,3 +1,4 @@
+import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import { streamFromThread } from "../thread-stream.ts";
 
 /** What the thread that draws entities is started with. */
@@ -8,7 +9,7 @@ export interface DrawThreadData {
   readonly references: readonly string[];
   readonly count: number;
   readonly seed: bigint;
-  readonly dataRoot: string;
+  readonly batchData: DataLocation;
 }
 
 /** Draws entities in a thread of its own. @returns entity rows as an Arrow IPC stream. */

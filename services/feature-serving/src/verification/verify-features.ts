@@ -57,7 +57,7 @@ export async function* verifyFeatures(
   request: VerifyFeaturesRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Part> {
-  const { catalogue, dataRoot, nowUs } = serving;
+  const { catalogue, batchData, nowUs } = serving;
   const { applied, repository, answering } = catalogue.definitions();
   const name = request.featureService;
   if (answering !== repository) throw new NotVerifiableError(name, "a view is still filled; wait until it serves.");
@@ -74,13 +74,13 @@ export async function* verifyFeatures(
     create(EntityRowsSchema, {
       rows: {
         case: "arrow",
-        value: await drawInThread({ applied: definitions, references, count, seed, dataRoot }, signal),
+        value: await drawInThread({ applied: definitions, references, count, seed, batchData }, signal),
       },
     });
   yield progress("computing offline", 0);
   await serving.tombstones.refresh();
   const tombstones = serving.tombstones.data();
-  const table = await computed({ applied: definitions, dataRoot, tombstones }, references, entityRows, signal);
+  const table = await computed({ applied: definitions, batchData, tombstones }, references, entityRows, signal);
   const plan = catalogue.referencesPlan(references);
   const rows = table.numRows;
   const results = plan.outputs.map((): Compared => ({ compared: 0, mismatched: 0, greatest: 0 }));

@@ -1,4 +1,5 @@
 import type { CompiledSource } from "@millrace/feature-definition";
+import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import type { Kv } from "@millrace/kv";
 import type { LoadedDefinitions } from "../applied-definitions.ts";
 import { backfillSpeed } from "../materialize/backfill-speed.ts";
@@ -9,7 +10,7 @@ export async function withBackfillEstimates(
   changes: readonly Change[],
   { compiled }: LoadedDefinitions,
   online: Kv,
-  dataRoot: string,
+  batchData: DataLocation,
 ): Promise<Change[]> {
   if (!changes.some(({ needsBackfill }) => needsBackfill)) return [...changes];
   const speed = await backfillSpeed(online);
@@ -18,7 +19,7 @@ export async function withBackfillEstimates(
     changes.map(async (change) => {
       const source = compiled.views.get(change.name ?? "")?.source;
       if (change.needsBackfill !== true || source === undefined) return change;
-      const counting = rowsOf.get(source.name) ?? rowsInFiles(source, dataRoot);
+      const counting = rowsOf.get(source.name) ?? rowsOfSource(source, batchData);
       rowsOf.set(source.name, counting);
       const { rows, problem } = await counting;
       const detail = [change.detail, problem].filter(Boolean).join("; ");
@@ -27,18 +28,15 @@ export async function withBackfillEstimates(
   );
 }
 
-/** By the files' own metadata: nothing else of them is read. Data that is not there yet makes no plan fail. */
-async function rowsInFiles(source: CompiledSource, dataRoot: string): Promise<{ rows: number; problem: string }> {
-  if (source.batch?.data.case !== "parquet") return { rows: 0, problem: "" };
+/** Data that is not there yet makes no plan fail. */
+async function rowsOfSource(
+  source: CompiledSource,
+  batchData: DataLocation,
+): Promise<{ rows: number; problem: string }> {
   // Loaded when it is first needed: the engine behind it is large, and serving goes without.
-  const { BatchRows } = await import("../materialize/batch-rows.ts");
+  const { countBatchRows } = await import("@millrace/feature-definition/duckdb");
   try {
-    const data = await BatchRows.open(source, dataRoot);
-    try {
-      return { rows: await data.count(), problem: "" };
-    } finally {
-      data.close();
-    }
+    return { rows: (await countBatchRows(source, batchData)) ?? 0, problem: "" };
   } catch (error) {
     return { rows: 0, problem: error instanceof Error ? error.message : String(error) };
   }

@@ -9,6 +9,7 @@ interface TrainingSetOptions {
   readonly out: string;
   readonly dataRoot?: string;
   readonly eventTime: string;
+  readonly sqlConnections?: string;
 }
 
 /** Builds a point-in-time training set from files into a file, without a service. */
@@ -28,20 +29,24 @@ export const trainingSetCommand = (): Command =>
     )
     .requiredOption("--out <file>", "the Parquet file to write: a row for each row of --entities, in their order")
     .option("--data-root <folder>", "what the sources' paths are relative to; default: the repository's folder")
+    .option("--sql-connections <file>", "the databases of sql sources: NAME=postgres://USER@HOST/DATABASE a line")
     .option("--event-time <column>", "the column of --entities that holds the time, UTC", "event_time")
-    .action(async ({ repository, service, entities, asOf, out, dataRoot, eventTime }: TrainingSetOptions) => {
-      // Loaded when it is needed: a command that asks a service starts without a SQL engine.
-      const { writeTrainingSet } = await import("@millrace/feature-definition/duckdb");
-      const written = await writeTrainingSet({
-        repositoryFolder: repository,
-        service,
-        entitiesParquet: entities,
-        asOf: asOf === "KNOWN_AT" ? AsOf.KNOWN_AT : AsOf.EVENT_TIME,
-        outParquet: out,
-        eventTime,
-        ...(dataRoot !== undefined && { dataRoot }),
-      });
-      console.log(
-        `${out}: ${written.rows} rows, snapshot ${written.snapshotId.slice(0, 12)}, ${service} version ${written.featureServiceVersion}`,
-      );
-    });
+    .action(
+      async ({ repository, service, entities, asOf, out, dataRoot, eventTime, sqlConnections }: TrainingSetOptions) => {
+        // Loaded when it is needed: a command that asks a service starts without a SQL engine.
+        const { writeTrainingSet } = await import("@millrace/feature-definition/duckdb");
+        const written = await writeTrainingSet({
+          repositoryFolder: repository,
+          service,
+          entitiesParquet: entities,
+          asOf: asOf === "KNOWN_AT" ? AsOf.KNOWN_AT : AsOf.EVENT_TIME,
+          outParquet: out,
+          eventTime,
+          ...(dataRoot !== undefined && { dataRoot }),
+          ...(sqlConnections !== undefined && { sqlConnectionsFile: sqlConnections }),
+        });
+        console.log(
+          `${out}: ${written.rows} rows, snapshot ${written.snapshotId.slice(0, 12)}, ${service} version ${written.featureServiceVersion}`,
+        );
+      },
+    );

@@ -316,7 +316,7 @@ export type BatchSource = Message<"millrace.feature.v1.BatchSource"> & {
     case: "parquet";
   } | {
     /**
-     * A path or glob of CSV files with a header.
+     * A path or glob of CSV files with a header, or a folder of them as for Parquet.
      *
      * @generated from field: string csv = 2;
      */

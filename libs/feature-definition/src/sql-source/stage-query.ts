@@ -1,0 +1,57 @@
+import { rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { SqlSource } from "@millrace/contracts/millrace/feature/v1/feature_repository";
+import type { DataFile } from "../duckdb/data-files.ts";
+import type { DuckDbSession } from "../duckdb/duckdb-session.ts";
+import { quoteIdentifier, quoteText } from "../expression/duckdb-literal.ts";
+import { csvColumn } from "./column-copy.ts";
+import { copyQuery, type TimeBounds } from "./copy-query.ts";
+
+/** Bytes of one row at most. */
+const longestRowBytes = 64 * 1024 * 1024;
+
+/**
+ * Copies what a query gives into a Parquet file that lives as long as the session. A query has no order by itself:
+ * unless it says one, its rows are put in the order of all their columns, so that the same rows make the same file.
+ * Columns without a value type are left out.
+ * @throws as `copyQuery` does.
+ */
+export const stageQuery = async (
+  source: SqlSource,
+  connectionsFile: string | undefined,
+  what: string,
+  session: DuckDbSession,
+  bounds?: TimeBounds,
+): Promise<DataFile> => {
+  const stem = join(await session.folder(), crypto.randomUUID());
+  const csv = `${stem}.csv`;
+  try {
+    const { columns, isOrdered } = await copyQuery(source, connectionsFile, csv, what, bounds);
+    const copied = columns.flatMap(({ name, copy }) => (copy === undefined ? [] : [{ name, copy }]));
+    const types = copied.map((_column, index) => `'c${index}': 'VARCHAR'`).join(", ");
+    const rows = `read_csv(${quoteText(csv)}, auto_detect = false, header = false, delim = ',', quote = '"', escape = '"',
+      nullstr = '\\N', allow_quoted_nulls = false, parallel = false, max_line_size = ${longestRowBytes}, columns = {${types}})`;
+    const read = copied.map(({ name, copy }, index) => `${copy.read(csvColumn(index))} AS ${quoteIdentifier(name)}`);
+    const path = `${stem}.parquet`;
+    const order = isOrdered ? "" : " ORDER BY ALL";
+    await session.connection.run(
+      `COPY (SELECT ${read.join(", ")} FROM ${rows}${order}) TO ${quoteText(path)} (FORMAT parquet)`,
+    );
+    const tag = await rowsTag(
+      rows,
+      copied.map((_column, index) => csvColumn(index)),
+      session,
+    );
+    return { path, name: `${source.connection}: ${source.query}`, sizeBytes: (await stat(path)).size, tag };
+  } finally {
+    await rm(csv, { force: true });
+  }
+};
+
+/** A tag of rows whatever their order and however a file would hold them: their number and a sum of their hashes. */
+const rowsTag = async (rows: string, columns: readonly string[], session: DuckDbSession): Promise<string> => {
+  const hash = `md5(CAST(to_json([${columns.join(", ")}]) AS VARCHAR))`;
+  const half = (from: number): string => `sum(CAST('0x' || substr(${hash}, ${from}, 15) AS BIGINT))`;
+  const found = await session.rows(`SELECT count(*), ${half(1)}, ${half(16)} FROM ${rows}`);
+  return found.flat().map(String).join(" ");
+};
