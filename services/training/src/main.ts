@@ -35,7 +35,8 @@ await runService(
     });
     metrics.watch(queue);
     host.start(queue);
-    return [trainingService({ ledger, queue, features, dataRoot, now: Date.now })];
+    const { allowCommandTrainer } = config;
+    return [trainingService({ ledger, queue, features, dataRoot, allowCommandTrainer, now: Date.now })];
   },
   { grpcPort: 8021, metricsPort: 8022 },
 );

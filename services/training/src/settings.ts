@@ -20,6 +20,11 @@ export const settings = {
     z.string().min(1).default("./.millrace/training/runs"),
     "Folder for datasets and checkpoints, one folder a run.",
   ),
+  allowCommandTrainer: setting(
+    z.stringbool().default(false),
+    "Whether specs may name programs that this service runs (`trainer.command`). Whoever may call StartRun then runs programs as this service's user.",
+  ),
+  trainerFolder: setting(z.string().min(1).default("."), "Folder in which those programs start."),
   maxConcurrentRuns: setting(
     z.coerce.number().int().min(1).max(64).default(1),
     "Runs that train at the same time; the others wait.",

@@ -1,121 +1,12 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer } from "node:net";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import {
-  type Run,
-  RunPhase,
-  RunState,
-  TrainingService,
-} from "@millrace/contracts/millrace/training/v1/training_service";
-import { type Client, createClient, openChannel } from "@millrace/grpc";
+import { execFileSync } from "node:child_process";
+import { RunPhase, RunState } from "@millrace/contracts/millrace/training/v1/training_service";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exampleSpec, freshFolder, writeExamples } from "./examples.fixture.ts";
+import { TrainingProcess } from "./training-process.ts";
 
 const fresh = await freshFolder();
-const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
-};
-
-/** A training service as a process of its own, on the same state each time that it is started. */
-class ServiceProcess {
-  readonly port: number;
-  readonly #metricsPort: number;
-  #process: ChildProcess | undefined;
-  output = "";
-
-  constructor(port: number, metricsPort: number) {
-    this.port = port;
-    this.#metricsPort = metricsPort;
-  }
-
-  get pid(): number | undefined {
-    return this.#process?.pid;
-  }
-
-  async start(): Promise<void> {
-    const flags = {
-      "grpc-port": this.port,
-      "metrics-port": this.#metricsPort,
-      "state-url": `lmdb:${fresh.folder}/state`,
-      "work-folder": join(fresh.folder, "runs"),
-      "model-store-url": `oci:${fresh.folder}/models`,
-      "data-root": fresh.folder,
-    };
-    const child = spawn(
-      process.execPath,
-      [
-        "--conditions=@millrace/source",
-        main,
-        ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]),
-      ],
-      { stdio: ["ignore", "pipe", "pipe"] },
-    );
-    this.#process = child;
-    const started = Promise.withResolvers<void>();
-    const read = (chunk: Buffer): void => {
-      this.output += chunk.toString();
-      if (this.output.includes("training listens on")) started.resolve();
-    };
-    child.stdout?.on("data", read);
-    child.stderr?.on("data", read);
-    child.once("exit", (code) => started.reject(new Error(`The service ended with ${code}: ${this.output}`)));
-    this.output = "";
-    await started.promise;
-  }
-
-  /** @returns the exit code; null where a signal ended it. */
-  async stop(signal: "SIGTERM" | "SIGKILL"): Promise<number | null> {
-    const child = this.#process;
-    if (child === undefined || child.exitCode !== null) return child?.exitCode ?? null;
-    const exited = once(child, "exit");
-    child.kill(signal);
-    const [code] = await exited;
-    return code as number | null;
-  }
-
-  async metrics(): Promise<string> {
-    return (await fetch(`http://127.0.0.1:${this.#metricsPort}/metrics`)).text();
-  }
-}
-
-const service = new ServiceProcess(await freePort(), await freePort());
-
-const withClient = async <T>(use: (client: Client<typeof TrainingService>) => Promise<T>): Promise<T> => {
-  const channel = openChannel(`127.0.0.1:${service.port}`);
-  try {
-    return await use(createClient(TrainingService, channel));
-  } finally {
-    channel.close();
-  }
-};
-
-/** Watches a run until it is over, or until `enough` says so. */
-const watch = (id: string, enough: (run: Run) => boolean = () => false): Promise<Run> =>
-  withClient(async (client) => {
-    let last: Run | undefined;
-    for await (const { run } of client.watchRun({ id })) {
-      last = run;
-      if (run !== undefined && enough(run)) break;
-    }
-    if (last === undefined) throw new Error("No run came.");
-    return last;
-  });
-
-const start = (spec = exampleSpec(), idempotencyKey = ""): Promise<Run> =>
-  withClient(async (client) => {
-    const { run } = await client.startRun({ spec, idempotencyKey, requestedBy: "test", codeRevision: "abc" });
-    if (run === undefined) throw new Error("No run was answered.");
-    return run;
-  });
+const service = await TrainingProcess.create(fresh.folder);
+const { watch, startRun: start, withClient } = service;
 
 const long = exampleSpec({ name: "long" }, { epochs: 12 });
 
@@ -272,10 +163,10 @@ describe("a spec that cannot work is refused before any work", () => {
       (part) => field.includes(part),
     );
 
-  test("saying what is not built, and what lies outside of the data root", async () => {
-    expect(await refused(exampleSpec({ trainer: { command: { argv: ["true"] } } }))).toMatchObject({
-      code: "UNIMPLEMENTED",
-      fields: ["spec.trainer.command"],
+  test("saying what is not allowed, what is not built, and what lies outside of the data root", async () => {
+    await expect(start(exampleSpec({ trainer: { command: { argv: ["true"] } } }))).rejects.toMatchObject({
+      code: "PERMISSION_DENIED",
+      message: expect.stringContaining("MILLRACE_ALLOW_COMMAND_TRAINER"),
     });
     expect(await refused(exampleSpec({ search: { grid: {} } }))).toMatchObject({ code: "UNIMPLEMENTED" });
     const outside = exampleSpec();

@@ -10,6 +10,8 @@ export interface FinishedEpoch {
   readonly trainingLoss: number;
   readonly validationLoss: number;
   readonly seconds: number;
+  /** What a program of the `command` trainer tells of it. */
+  readonly metrics?: Readonly<Record<string, number>>;
 }
 
 /**

@@ -85,7 +85,8 @@ const signatureOf = (model: Uint8Array, inputs: readonly NetworkInput[], task: T
       spec.categories = preparation.categories.map(String);
     }
   });
-  for (const output of signature.outputs) {
+  // A program's model may have further outputs; what they mean is its own affair.
+  for (const output of signature.outputs.slice(0, 1)) {
     output.meaning = task === Task.BINARY ? Meaning.PROBABILITY : Meaning.ESTIMATE;
     output.description =
       task === Task.BINARY ? "The probability that the label is true." : "The estimate of the label.";

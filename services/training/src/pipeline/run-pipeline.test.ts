@@ -36,6 +36,8 @@ const run = async (
     runFolder,
     dataRoot: fresh.folder,
     modelStoreUrl,
+    trainerFolder: fresh.folder,
+    logFile: `${runFolder}.log`,
   };
   await runPipeline(
     order,

@@ -1,38 +1,27 @@
-import { join } from "node:path";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Evaluation, EvaluationSchema, Task } from "@millrace/contracts/millrace/model/v1/model_package";
 import { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
-import { Backend, type TrainingSpec, TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
+import { type TrainingSpec, TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { openModelStore } from "@millrace/model-package";
-import { exportNetwork, type NetworkInput, type NetworkOutput } from "@millrace/onnx";
+import type { NetworkInput } from "@millrace/onnx";
 import { buildBaseline, calibrator, fitIsotonic } from "@millrace/stats";
-import { openTensorflow, type TensorflowBackend, type TensorflowChoice } from "@millrace/tensor/tensorflow";
 import { type SplitDataset, splitDataset } from "../dataset/split-dataset.ts";
-import type { TrainingTable } from "../dataset/training-table.ts";
+import type { FeatureColumn, TrainingTable } from "../dataset/training-table.ts";
 import { compareWithChampion } from "../evaluation/compare-with-champion.ts";
 import { evaluate, type HeldOutRows } from "../evaluation/evaluate.ts";
-import { checkExport } from "../evaluation/export-mismatch-error.ts";
 import { judgeGates } from "../evaluation/judge-gates.ts";
 import { defaultMetrics, metricsOf } from "../evaluation/metric-of.ts";
 import { permutationImportance } from "../evaluation/permutation-importance.ts";
 import { PackageModel } from "../evaluation/score-rows.ts";
 import { baselineColumns } from "../package/baseline-columns.ts";
 import { buildGolden } from "../package/build-golden.ts";
-import { buildManifest, specHash } from "../package/build-manifest.ts";
+import { buildManifest } from "../package/build-manifest.ts";
 import { outputRepository } from "../package/output-repository.ts";
 import { writeCard } from "../package/write-card.ts";
 import { fitPreparation } from "../preparation/fit-preparation.ts";
 import { loadDataset } from "./load-dataset.ts";
 import type { RunOrder, RunReport } from "./run-report.ts";
-import { trainOnDataset } from "./train-on-dataset.ts";
-
-const backends: Readonly<Record<Backend, TensorflowChoice>> = {
-  [Backend.BACKEND_UNSPECIFIED]: "auto",
-  [Backend.AUTO]: "auto",
-  [Backend.WASM]: "wasm",
-  [Backend.NATIVE_CPU]: "native-cpu",
-  [Backend.NATIVE_CUDA]: "native-cuda",
-};
+import type { TrainedModel } from "./trained-model.ts";
 
 /**
  * A whole run, from the dataset to the tagged package: read, split, fit the preparation, train, export and check the
@@ -45,10 +34,6 @@ export const runPipeline = async (
   signal: AbortSignal,
 ): Promise<void> => {
   const spec = fromBinary(TrainingSpecSchema, order.spec);
-  const trainer = spec.trainer?.trainer.case === "tfjs" ? spec.trainer.trainer.value : undefined;
-  if (trainer === undefined) {
-    throw new TypeError("Only the tfjs trainer is built.");
-  }
   const phase = (which: RunPhase, detail: string): void => report({ kind: "phase", phase: which, detail });
 
   phase(RunPhase.READING, "Reading the dataset.");
@@ -66,40 +51,21 @@ export const runPipeline = async (
   phase(RunPhase.FITTING_PREPARATION, `Learning from ${training.length} rows how each feature is prepared.`);
   // A feature can be missing when it is served though it never was in the dataset: an entity may be new.
   const neverNull = new Set(featureService?.features.filter((field) => field.neverNull).map(({ name }) => name));
-  const inputs = fitPreparation(
+  const fitted = fitPreparation(
     table.features,
     training,
-    trainer,
+    spec.trainer?.trainer.case === "tfjs" ? spec.trainer.trainer.value.preparation : [],
     (name) => featureService !== undefined && !neverNull.has(name),
   );
-  const tensorflow = await openTensorflow(backends[trainer.backend]);
-  report({ kind: "backend", text: describeBackend(tensorflow) });
-
-  phase(RunPhase.TRAINING, `Training on ${tensorflow.label}.`);
-  const trained = await trainOnDataset({
-    table,
-    split,
-    inputs,
-    trainer,
-    seed: spec.seed,
-    checkpointFile: join(order.runFolder, "checkpoint.bin"),
-    checkpointKey: `${specHash(spec)} ${tensorflow.label} ${table.origin.snapshotId}`,
-    signal,
-    report,
-  });
-
-  phase(RunPhase.EXPORTING, "Writing the network as ONNX, and comparing it with the network that was trained.");
-  const output: NetworkOutput =
-    task === Task.BINARY
-      ? { name: "probability", transform: "sigmoid" }
-      : { name: "estimate", transform: "scale", scale: trained.labelDeviation, offset: trained.labelMean };
-  const model = exportNetwork({ name: spec.name, inputs, network: trained.model, output });
-  const scored = await PackageModel.open(model, scoredInputs(inputs, table));
+  const trained = await train(spec, table, split, fitted, order, report, signal);
+  const { model, inputs, outputName } = trained;
+  const columns = columnsOf(inputs, table);
+  const scored = await PackageModel.open(model, scoredInputs(inputs, columns));
   const target = outputRepository(spec.output?.repository ?? "", order.modelStoreUrl);
   const store = await openModelStore(target.storeUrl);
   try {
     const scores = await scored.score(test, signal);
-    checkExport(trained.predict(test), scores);
+    trained.check(test, scores);
 
     phase(RunPhase.EVALUATING, `Evaluating the package on ${test.length} rows.`);
     const heldOut = heldOutRows(table, split, test, scores);
@@ -138,7 +104,7 @@ export const runPipeline = async (
     const rows = Uint32Array.from([...training, ...validation, ...test]).sort();
     const allScores = await scored.score(rows, signal);
     const baseline = buildBaseline({
-      columns: baselineColumns(inputs, table.features, rows, { name: output.name, scores: allScores, task }),
+      columns: baselineColumns(inputs, columns, rows, { name: outputName, scores: allScores, task }),
       eventTimesUs: BigInt64Array.from(rows, (row) => table.eventTimesUs[row] as bigint),
       ...(task === Task.BINARY
         ? { performance: { scores: allScores, labels: pick(table.labels, rows), calibration } }
@@ -154,7 +120,7 @@ export const runPipeline = async (
       evaluation,
       calibration,
       importance,
-      trainer: tensorflow.label,
+      trainer: trained.trainer,
       codeRevision: order.codeRevision,
     });
     const rejectedBecause = rejection(evaluation);
@@ -162,7 +128,7 @@ export const runPipeline = async (
       manifest,
       model,
       baseline,
-      golden: await buildGolden(scored, output.name, table.features, test, signal),
+      golden: await buildGolden(scored, outputName, columns, test, signal),
       card: writeCard(manifest, importance, rejectedBecause),
     };
     const tag = rejectedBecause === "" ? spec.output?.tag || "candidate" : "rejected";
@@ -181,7 +147,39 @@ export const runPipeline = async (
   }
 };
 
-const describeBackend = ({ label, why }: TensorflowBackend): string => `${label}: ${why}`;
+const train = async (
+  spec: TrainingSpec,
+  table: TrainingTable,
+  split: SplitDataset,
+  fitted: readonly NetworkInput[],
+  order: RunOrder,
+  report: (message: RunReport) => void,
+  signal: AbortSignal,
+): Promise<TrainedModel> => {
+  const chosen = spec.trainer?.trainer;
+  switch (chosen?.case) {
+    // Each is loaded when it is needed: TensorFlow alone takes a second.
+    case "tfjs": {
+      const { trainOwnNetwork } = await import("./train-own-network.ts");
+      return await trainOwnNetwork(spec, chosen.value, table, split, fitted, order, report, signal);
+    }
+    case "command": {
+      const { trainByCommand } = await import("../command/train-by-command.ts");
+      return await trainByCommand({
+        spec,
+        trainer: chosen.value,
+        table,
+        split,
+        inputs: fitted,
+        run: order,
+        report,
+        signal,
+      });
+    }
+    default:
+      throw new TypeError("The contract requires a trainer.");
+  }
+};
 
 const metricNames = (spec: TrainingSpec, task: Task): readonly string[] => {
   const asked = spec.evaluation?.metrics ?? [];
@@ -190,13 +188,20 @@ const metricNames = (spec: TrainingSpec, task: Task): readonly string[] => {
   return [...new Set([...names, ...spec.gates.map(({ metric }) => metric)])];
 };
 
-const scoredInputs = (inputs: readonly NetworkInput[], { features }: TrainingTable) =>
-  inputs.map(({ name, datatype }, place) => {
-    const column = features[place];
+/** The columns that the inputs read, in their order. */
+const columnsOf = (inputs: readonly NetworkInput[], { features }: TrainingTable): FeatureColumn[] =>
+  inputs.map(({ name }) => {
+    const column = features.find((feature) => feature.name === name);
     if (column === undefined) {
       throw new TypeError(`There is no column for the input ${name}.`);
     }
-    return { name, datatype, column };
+    return column;
+  });
+
+const scoredInputs = (inputs: readonly NetworkInput[], columns: readonly FeatureColumn[]) =>
+  columns.flatMap((column, place) => {
+    const input = inputs[place];
+    return input === undefined ? [] : [{ name: input.name, datatype: input.datatype, column }];
   });
 
 const pick = (values: Float64Array, rows: Uint32Array): Float64Array =>

@@ -10,6 +10,10 @@ export interface RunOrder {
   readonly runFolder: string;
   readonly dataRoot: string;
   readonly modelStoreUrl: string;
+  /** Where programs of `command` trainers start. */
+  readonly trainerFolder: string;
+  /** Gets what such a program prints. */
+  readonly logFile: string;
 }
 
 /** What a run's process says while it works. */
@@ -34,6 +38,10 @@ export type RunReport =
       readonly testRows: number;
     }
   | { readonly kind: "backend"; readonly text: string }
+  /** The last lines that a program has printed. */
+  | { readonly kind: "log"; readonly lines: readonly string[] }
+  /** What a program says of its own model. */
+  | { readonly kind: "reported"; readonly metrics: Readonly<Record<string, number>> }
   | {
       readonly kind: "packaged";
       /** The Evaluation as protobuf. */

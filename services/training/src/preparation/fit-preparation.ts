@@ -1,5 +1,5 @@
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
-import type { InputPreparation, TfjsTrainer } from "@millrace/contracts/millrace/training/v1/training_spec";
+import type { InputPreparation } from "@millrace/contracts/millrace/training/v1/training_spec";
 import type { FittedPreparation, InputDatatype, NetworkInput } from "@millrace/onnx";
 import { DatasetUnusableError } from "../dataset/dataset-unusable-error.ts";
 import type { ColumnValues, FeatureColumn } from "../dataset/training-table.ts";
@@ -20,10 +20,10 @@ const defaultMaxCategories = 1000;
 export const fitPreparation = (
   features: readonly FeatureColumn[],
   rows: Uint32Array,
-  trainer: TfjsTrainer,
+  preparations: readonly InputPreparation[],
   mayBeNull: (feature: string) => boolean,
 ): NetworkInput[] => {
-  const asked = new Map(trainer.preparation.map((preparation) => [preparation.feature, preparation]));
+  const asked = new Map(preparations.map((preparation) => [preparation.feature, preparation]));
   return features.map((feature) => ({
     name: feature.name,
     datatype: datatypeOf(feature, mayBeNull(feature.name)),

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { RunSchema, RunState, type TrainingService } from "@millrace/contracts/millrace/training/v1/training_service";
 import type { TrainingSpec } from "@millrace/contracts/millrace/training/v1/training_spec";
+import { MillraceError, Reason } from "@millrace/errors";
 import type { Unary } from "@millrace/grpc";
 import { newRunId } from "../runs/run-ledger.ts";
 import { checkFeatures } from "../spec/check-features.ts";
@@ -12,15 +13,24 @@ import type { Training } from "./training.ts";
 
 /** Checks a spec wholly, writes the record of its run and puts it in the queue. */
 export const startRun =
-  ({ ledger, queue, features, dataRoot, now }: Training): Unary<typeof TrainingService.method.startRun> =>
+  ({
+    ledger,
+    queue,
+    features,
+    dataRoot,
+    allowCommandTrainer,
+    now,
+  }: Training): Unary<typeof TrainingService.method.startRun> =>
   async (request, call) => {
     const { spec, idempotencyKey, requestedBy, codeRevision } = request;
     if (spec === undefined) {
       throw new TrainingSpecInvalidError([{ field: "spec", expected: "a training spec", got: "none" }]);
     }
     refuseWhatIsNotBuilt(spec);
-    const violations = checkSpec(spec);
-    refuse(violations);
+    if (spec.trainer?.trainer.case === "command" && !allowCommandTrainer) {
+      throw new CommandTrainerForbiddenError();
+    }
+    refuse(checkSpec(spec));
     refuse(await checkFeatures(spec, features, dataRoot, call.signal));
     queue.refuseWhenFull();
     const nowMs = now();
@@ -41,16 +51,24 @@ export const startRun =
     return { run };
   };
 
+/** Thrown by StartRun where a spec names a program and the service's settings let it run none. */
+class CommandTrainerForbiddenError extends MillraceError {
+  constructor() {
+    super(
+      "PERMISSION_DENIED",
+      Reason.TRAINING_SPEC_INVALID,
+      "spec.trainer.command: this service runs no programs. Whoever operates it allows them with MILLRACE_ALLOW_COMMAND_TRAINER=true.",
+    );
+  }
+}
+
 const refuse = (violations: ReturnType<typeof checkSpec>): void => {
   if (violations.length > 0) {
     throw new TrainingSpecInvalidError(violations);
   }
 };
 
-const refuseWhatIsNotBuilt = ({ trainer, search, dataset }: TrainingSpec): void => {
-  if (trainer?.trainer.case === "command") {
-    throw new NotBuiltError("spec.trainer.command", "The command trainer", "Use the tfjs trainer.");
-  }
+const refuseWhatIsNotBuilt = ({ search, dataset }: TrainingSpec): void => {
   if (search !== undefined) {
     throw new NotBuiltError("spec.search", "The search over hyperparameters", "Start one run a setting.");
   }

@@ -10,6 +10,8 @@ export interface Training {
   readonly features: Client<typeof FeatureService> | undefined;
   /** Absolute. */
   readonly dataRoot: string;
+  /** Whether specs may name programs to run. */
+  readonly allowCommandTrainer: boolean;
   /** Milliseconds since 1970. */
   now(): number;
 }

@@ -27,6 +27,7 @@ export interface RunQueueOptions {
   readonly workFolder: string;
   readonly dataRoot: string;
   readonly modelStoreUrl: string;
+  readonly trainerFolder: string;
   readonly maxConcurrentRuns: number;
   readonly maxQueuedRuns: number;
   /** A run failed by a defect, not by its spec or data. */
@@ -167,7 +168,7 @@ export class RunQueue {
   }
 
   async #execute(record: Run, runFolder: string, signal: AbortSignal): Promise<ProcessEnd> {
-    const { ledger, features, dataRoot, modelStoreUrl, onChange } = this.#options;
+    const { ledger, features, dataRoot, modelStoreUrl, trainerFolder, onChange } = this.#options;
     const { id, spec } = record;
     const dataset = spec?.dataset;
     if (spec === undefined || dataset === undefined) {
@@ -211,6 +212,8 @@ export class RunQueue {
         runFolder,
         dataRoot,
         modelStoreUrl,
+        trainerFolder: resolve(trainerFolder),
+        logFile: `${runFolder}.log`,
       };
       return await runProcess(
         order,
@@ -261,10 +264,10 @@ const recordReport = (run: Run, report: Exclude<RunReport, { kind: "rows" | "tra
       run.progress = create(RunProgressSchema, { detail: report.detail });
       return;
     case "epoch": {
-      const { epoch, trainingLoss, validationLoss, seconds } = report.epoch;
+      const { epoch, trainingLoss, validationLoss, seconds, metrics = {} } = report.epoch;
       run.epochs = [
         ...run.epochs.filter((known) => known.epoch < epoch),
-        create(EpochSchema, { epoch, trainingLoss, validationLoss, seconds }),
+        create(EpochSchema, { epoch, trainingLoss, validationLoss, seconds, metrics }),
       ];
       return;
     }
@@ -276,6 +279,12 @@ const recordReport = (run: Run, report: Exclude<RunReport, { kind: "rows" | "tra
       return;
     case "backend":
       run.backend = report.text;
+      return;
+    case "log":
+      run.log = [...report.lines];
+      return;
+    case "reported":
+      run.reportedMetrics = { ...report.metrics };
       return;
     case "packaged":
       run.evaluation = fromBinary(EvaluationSchema, report.evaluation);

@@ -6,6 +6,7 @@ import { type Client, RpcError } from "@millrace/grpc";
 import { isLearnable } from "../dataset/column-collector.ts";
 import { openExamplesFiles } from "../dataset/examples-files.ts";
 import { examplesQuery } from "../dataset/examples-query.ts";
+import { valueTypeName } from "../dataset/value-type-name.ts";
 
 /** A column that the model will read. */
 interface KnownFeature {
@@ -79,7 +80,7 @@ const checkService = (status: FeatureServiceStatus): FieldViolation[] =>
     .map(({ name, type }) => ({
       field: "spec.dataset.feature_service",
       expected: "features that are booleans, numbers or strings",
-      got: `${name}: ${typeName(type)}`,
+      got: `${name}: ${valueTypeName(type)}`,
     }));
 
 const checkNames = ({ dataset }: TrainingSpec, status: FeatureServiceStatus): FieldViolation[] => {
@@ -126,6 +127,3 @@ const checkPreparation = ({ trainer }: TrainingSpec, features: readonly KnownFea
   });
   return violations;
 };
-
-const typeName = (type: ValueType): string =>
-  Object.entries(ValueType).find(([, number]) => number === type)?.[0] ?? String(type);

@@ -1,8 +1,16 @@
-import type { Dataset, TfjsTrainer, TrainingSpec } from "@millrace/contracts/millrace/training/v1/training_spec";
+import { toJsonString } from "@bufbuild/protobuf";
+import {
+  type CommandTrainer,
+  type Dataset,
+  type TfjsTrainer,
+  type TrainingSpec,
+  TrainingSpecSchema,
+} from "@millrace/contracts/millrace/training/v1/training_spec";
 import type { FieldViolation } from "@millrace/errors";
 import { parseDurationUs } from "@millrace/feature-definition";
 import { exportableActivations } from "@millrace/onnx";
 import { isBinaryMetric, isRegressionMetric } from "@millrace/stats";
+import { trainerColumns } from "../command/write-trainer-dataset.ts";
 import { timestampUs } from "../dataset/split-dataset.ts";
 
 type Complain = (field: string, expected: string, got: string) => void;
@@ -19,6 +27,9 @@ export const checkSpec = (spec: TrainingSpec): FieldViolation[] => {
   }
   if (spec.trainer?.trainer.case === "tfjs") {
     checkTrainer(spec.trainer.trainer.value, complain);
+  }
+  if (spec.trainer?.trainer.case === "command") {
+    checkCommand(spec, spec.trainer.trainer.value, complain);
   }
   checkEvaluation(spec, complain);
   checkOutput(spec, complain);
@@ -54,6 +65,33 @@ const checkDataset = (dataset: Dataset, complain: Complain): void => {
       Object.keys(examples?.request ?? {}).join(", "),
     );
   }
+};
+
+/** The most of a spec that fits into a variable of a program's environment (Linux's MAX_ARG_STRLEN, less a margin). */
+const mostSpecBytes = 120_000;
+
+const checkCommand = (spec: TrainingSpec, trainer: CommandTrainer, complain: Complain): void => {
+  const timeoutUs = trainer.timeout === "" ? 1n : parseDurationUs(trainer.timeout);
+  // A timer of Node's holds 2^31 ms.
+  if (timeoutUs === undefined || timeoutUs <= 0n || timeoutUs >= 2n ** 31n * 1000n) {
+    complain("trainer.command.timeout", "a duration above 0 and below 24d, such as 30m", trainer.timeout);
+  }
+  for (const name of Object.keys(trainer.environment)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.startsWith("MILLRACE_")) {
+      complain(`trainer.command.environment[${name}]`, "a variable's name that does not begin with MILLRACE_", name);
+    }
+  }
+  if ([...trainer.argv, ...Object.values(trainer.environment)].some((text) => text.includes("\0"))) {
+    complain("trainer.command", "text without NUL characters", "a NUL character");
+  }
+  for (const name of spec.dataset?.columns ?? []) {
+    if (trainerColumns.some((own) => own === name)) {
+      complain("dataset.columns", `features with other names than ${trainerColumns.join(", ")}`, name);
+    }
+  }
+  const bytes = Buffer.byteLength(toJsonString(TrainingSpecSchema, spec));
+  if (bytes > mostSpecBytes)
+    complain("trainer.command", `a spec of at most ${mostSpecBytes} bytes as JSON`, String(bytes));
 };
 
 const checkTrainer = (trainer: TfjsTrainer, complain: Complain): void => {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { fromJson, type JsonValue } from "@bufbuild/protobuf";
 import {
+  type Epoch,
   GetRunResponseSchema,
   ListRunsResponseSchema,
   type Run,
@@ -79,16 +80,20 @@ const over = new Set<RunState>([RunState.SUCCEEDED, RunState.REJECTED, RunState.
 const follow = async (answers: AsyncIterable<{ run?: Run | undefined }>, json: boolean): Promise<void> => {
   let last: Run | undefined;
   let shown = 0;
+  let printed: readonly string[] = [];
   for await (const { run } of answers) {
     if (run === undefined) continue;
     last = run;
     for (const epoch of json ? [] : run.epochs.slice(shown)) {
       endProgress();
-      console.log(
-        `epoch ${epoch.epoch}  loss ${epoch.trainingLoss.toFixed(4)}  validation ${epoch.validationLoss.toFixed(4)}  ${epoch.seconds.toFixed(1)} s`,
-      );
+      console.log(epochLine(epoch));
     }
     shown = run.epochs.length;
+    for (const line of json ? [] : linesAfter(printed, run.log)) {
+      endProgress();
+      console.log(`| ${line}`);
+    }
+    printed = run.log;
     if (over.has(run.state)) break;
     const left = run.progress?.secondsLeft ? `, ${Math.ceil(run.progress.secondsLeft)} s left` : "";
     showProgress(`${enumName(RunPhase, run.phase).toLowerCase()} ${run.progress?.rows ?? 0n}${left}`);
@@ -100,6 +105,20 @@ const follow = async (answers: AsyncIterable<{ run?: Run | undefined }>, json: b
   process.exitCode = last.state === RunState.SUCCEEDED ? 0 : 1;
 };
 
+/** A program's epoch has the metrics that it tells; one of our own networks has its losses. */
+const epochLine = ({ epoch, trainingLoss, validationLoss, seconds, metrics }: Epoch): string => {
+  const told = Object.entries(metrics).map(([name, value]) => `${name} ${value.toFixed(4)}`);
+  const losses = [`loss ${trainingLoss.toFixed(4)}`, `validation ${validationLoss.toFixed(4)}`];
+  return [`epoch ${epoch}`, ...(told.length === 0 ? losses : told), `${seconds.toFixed(1)} s`].join("  ");
+};
+
+/** The record keeps the last lines of a log: those that have come since, without the lines that tell of epochs. */
+const linesAfter = (before: readonly string[], now: readonly string[]): string[] => {
+  let known = Math.min(before.length, now.length);
+  while (known > 0 && !before.slice(-known).every((line, place) => line === now[place])) known--;
+  return now.slice(known).filter((line) => !line.startsWith('{"epoch"'));
+};
+
 const tell = (run: Run): void => {
   console.log(
     `run ${run.id}: ${enumName(RunState, run.state).toLowerCase()}${run.error === undefined ? "" : `: ${run.error.message}`}`,
@@ -108,6 +127,8 @@ const tell = (run: Run): void => {
     const interval = lower === undefined || upper === undefined ? "" : `  [${lower.toFixed(4)}, ${upper.toFixed(4)}]`;
     console.log(`  ${name} ${value.toFixed(4)}${interval}`);
   }
+  for (const [name, value] of Object.entries(run.reportedMetrics))
+    console.log(`  ${name} ${value.toFixed(4)} says the trainer of itself; no gate reads it`);
   for (const { rule, passed } of run.evaluation?.gates ?? [])
     console.log(`  gate ${rule}: ${passed ? "passed" : "not passed"}`);
   if (run.packageReference !== "") console.log(`  package ${run.packageReference}  tags ${run.packageTags.join(", ")}`);
