@@ -1,4 +1,4 @@
-import { type Run, RunState } from "@millrace/contracts/millrace/training/v1/training_service";
+import { type Epoch, type Run, RunState } from "@millrace/contracts/millrace/training/v1/training_service";
 import { Counter, Gauge, type Registry } from "prom-client";
 import { phaseName, stateName } from "./state-name.ts";
 
@@ -53,13 +53,17 @@ export class RunMetrics {
   sentence(run: Run): string {
     if (run.state === RunState.RUNNING) {
       const epoch = run.epochs.at(-1);
-      const losses =
-        epoch === undefined
-          ? ""
-          : ` After epoch ${epoch.epoch}: training loss ${epoch.trainingLoss.toPrecision(5)}, validation loss ${epoch.validationLoss.toPrecision(5)}.`;
-      return `Run ${run.id} is ${phaseName(run.phase)}.${losses}`;
+      return `Run ${run.id} is ${phaseName(run.phase)}.${epoch === undefined ? "" : ` ${epochSentence(epoch)}`}`;
     }
     const why = run.error === undefined ? "" : ` ${run.error.message}`;
     return `Run ${run.id} is ${stateName(run.state)}.${why}`;
   }
 }
+
+/** A program's epoch has the metrics that it tells; one of our own networks has its losses. */
+const epochSentence = ({ epoch, trainingLoss, validationLoss, metrics }: Epoch): string => {
+  const told = Object.entries(metrics);
+  const figures =
+    told.length > 0 ? told : Object.entries({ "training loss": trainingLoss, "validation loss": validationLoss });
+  return `After epoch ${epoch}: ${figures.map(([name, value]) => `${name} ${value.toPrecision(5)}`).join(", ")}.`;
+};
