@@ -20,13 +20,13 @@ await runService(
       config.featureServingAddress === undefined
         ? undefined
         : createClient(FeatureService, host.openChannel(config.featureServingAddress));
-    const dataRoot = resolve(config.dataRoot);
+    const location = { dataRoot: resolve(config.dataRoot), sqlConnectionsFile: config.sqlConnectionsFile };
     const metrics = new RunMetrics(host.metrics);
     const queue = new RunQueue({
       ...config,
       ledger,
       features,
-      dataRoot,
+      location,
       onChange: (run) => {
         metrics.note(run);
         host.log.info({ run: run.id, spec: run.spec?.name }, metrics.sentence(run));
@@ -36,7 +36,7 @@ await runService(
     metrics.watch(queue);
     host.start(queue);
     const { allowCommandTrainer } = config;
-    return [trainingService({ ledger, queue, features, dataRoot, allowCommandTrainer, now: Date.now })];
+    return [trainingService({ ledger, queue, features, location, allowCommandTrainer, now: Date.now })];
   },
   { grpcPort: 8021, metricsPort: 8022 },
 );

@@ -16,6 +16,10 @@ export const settings = {
     "Where model packages go: `oci:./folder` or `oci://registry/prefix`.",
   ),
   dataRoot: setting(z.string().min(1).default("."), "Folder below which the Parquet and CSV files of specs lie."),
+  sqlConnectionsFile: setting(
+    z.string().min(1).optional(),
+    "A file with the databases of sql examples: NAME=postgres://USER:PASSWORD@HOST:PORT/DATABASE a line. It is read at each use.",
+  ),
   workFolder: setting(
     z.string().min(1).default("./.millrace/training/runs"),
     "Folder for datasets and checkpoints, one folder a run.",

@@ -1,8 +1,10 @@
+export { stageQuery } from "../sql-source/stage-query.ts";
 export { BatchRows, countBatchRows } from "./batch-rows.ts";
 export { ColumnInvalidError } from "./column-invalid-error.ts";
 export { countErasedFacts } from "./count-erased-facts.ts";
 export type { DataLocation } from "./data-relation.ts";
 export { type DrawOptions, drawEntities } from "./draw-entities.ts";
+export { DuckDbSession } from "./duckdb-session.ts";
 export { EngineFailedError } from "./engine-failed-error.ts";
 export type { ErasedEntities } from "./erased-keys.ts";
 export { SourceDataInvalidError } from "./source-data-invalid-error.ts";

@@ -40,7 +40,7 @@ export const copyQuery = (
   connectionsFile: string | undefined,
   csvFile: string,
   what: string,
-  bounds?: TimeBounds,
+  bounds?: TimeBounds | "no rows",
 ): Promise<CopiedQuery> => {
   const query = parsed(text, what);
   return inTransaction(connection, connectionsFile, what, async (client) => {
@@ -82,9 +82,11 @@ const parsed = (text: string, what: string): ParsedQuery => {
   throw new SourceDataInvalidError(what, [{ field: "sql.query", expected: "one SELECT", got: query }]);
 };
 
-const where = (bounds: TimeBounds | undefined, columns: readonly CopiedColumn[]): string => {
-  const copy = columns.find(({ name }) => name === bounds?.column)?.copy;
-  if (bounds === undefined || copy === undefined) return "";
+const where = (bounds: TimeBounds | "no rows" | undefined, columns: readonly CopiedColumn[]): string => {
+  if (bounds === "no rows") return " LIMIT 0";
+  if (bounds === undefined) return "";
+  const copy = columns.find(({ name }) => name === bounds.column)?.copy;
+  if (copy === undefined) return "";
   const time = copy.write(quoteIdentifier(bounds.column));
   const conditions = [
     ...(Number.isFinite(bounds.fromUs) ? [`${time} >= ${bounds.fromUs}`] : []),

@@ -21,7 +21,7 @@ export const stageQuery = async (
   connectionsFile: string | undefined,
   what: string,
   session: DuckDbSession,
-  bounds?: TimeBounds,
+  bounds?: TimeBounds | "no rows",
 ): Promise<DataFile> => {
   const stem = join(await session.folder(), crypto.randomUUID());
   const csv = `${stem}.csv`;

@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { isAbsolute, relative, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import type { DuckDBConnection } from "@duckdb/node-api";
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import type { SqlSource } from "@millrace/contracts/millrace/feature/v1/feature_repository";
 import type { Examples } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { CompiledField } from "@millrace/feature-definition";
+import { type DataLocation, DuckDbSession, stageQuery } from "@millrace/feature-definition/duckdb";
 
 /** Thrown when the files of the examples are missing, cannot be read, or lie outside of the data root. */
 export class ExamplesUnreadableError extends MillraceError {
@@ -18,13 +20,13 @@ export class ExamplesUnreadableError extends MillraceError {
   }
 }
 
-/** Files of examples, opened in DuckDB: their columns as a view `examples`, in UTC and in the types of features. */
+/** Examples, opened in DuckDB: their columns as a view `examples`, in UTC and in the types of features. */
 export interface ExamplesFiles {
   readonly connection: DuckDBConnection;
   readonly columns: readonly CompiledField[];
   /** Columns of types that no feature has, with DuckDB's word for the type. */
   readonly others: ReadonlyMap<string, string>;
-  /** Hash of the files' names and contents. */
+  /** Hash of the files' names and contents, or of the query and its rows. */
   hash(): Promise<string>;
   close(): void;
 }
@@ -34,41 +36,33 @@ export const fileColumn = "millrace_file";
 export const rowColumn = "millrace_row";
 
 /**
- * Opens the Parquet or CSV files that a spec names, below the data root.
- * @throws ExamplesUnreadableError
+ * Opens the Parquet or CSV files that a spec names, below the data root, or what its query gives.
+ * @param rows `none` for the columns alone: of a query nothing is copied then.
+ * @throws ExamplesUnreadableError; SourceDataInvalidError, SqlConnectionInvalidError and SqlConnectionUnavailableError of a
+ * query.
  */
-export const openExamplesFiles = async (data: Examples["data"], dataRoot: string): Promise<ExamplesFiles> => {
-  if (data.case !== "parquet" && data.case !== "csv") {
-    throw new ExamplesUnreadableError(
-      "dataset.examples",
-      "parquet or csv, without a feature service",
-      data.case ?? "nothing",
-    );
+export const openExamplesFiles = async (
+  data: Examples["data"],
+  location: DataLocation,
+  rows: "all" | "none" = "all",
+): Promise<ExamplesFiles> => {
+  if (data.case === undefined) {
+    throw new ExamplesUnreadableError("dataset.examples", "parquet, csv or sql", "nothing");
   }
+  const session = await DuckDbSession.open();
+  const { connection } = session;
+  const close = (): void => session.close();
   const field = `dataset.examples.${data.case}`;
-  const path = resolve(dataRoot, data.value);
-  if (isAbsolute(relative(dataRoot, path)) || relative(dataRoot, path).startsWith("..")) {
-    throw new ExamplesUnreadableError(field, `a path below the data root`, data.value);
-  }
-  const instance = await DuckDBInstance.create(":memory:", { threads: "2" });
-  const connection = await instance.connect();
-  const close = (): void => {
-    connection.closeSync();
-    instance.closeSync();
-  };
   try {
-    const literal = `'${path.replaceAll("'", "''")}'`;
-    const files = (await connection.runAndReadAll(`SELECT file FROM glob(${literal}) ORDER BY file`))
-      .getRows()
-      .map(([file]) => String(file));
-    if (files.length === 0) {
-      throw new ExamplesUnreadableError(field, "files", `none at ${data.value}`);
-    }
+    const { literal, hash } =
+      data.case === "sql"
+        ? await stagedQuery(data.value, location, rows, session)
+        : await namedFiles(data.value, field, location.dataRoot, session);
     // CSV files are read in order by one thread: their rows have no number of their own.
     const scan =
-      data.case === "parquet"
-        ? `read_parquet(${literal}, filename = '${fileColumn}', file_row_number = true)`
-        : `(SELECT *, row_number() OVER () AS file_row_number FROM read_csv(${literal}, filename = '${fileColumn}', parallel = false))`;
+      data.case === "csv"
+        ? `(SELECT *, row_number() OVER () AS file_row_number FROM read_csv(${literal}, filename = '${fileColumn}', parallel = false))`
+        : `read_parquet(${literal}, filename = '${fileColumn}', file_row_number = true)`;
     const described = (await connection.runAndReadAll(`DESCRIBE SELECT * FROM ${scan}`)).getRows();
     const columns: CompiledField[] = [];
     const others = new Map<string, string>();
@@ -88,14 +82,53 @@ export const openExamplesFiles = async (data: Examples["data"], dataRoot: string
       projections.push(`${type.cast(quoted)} AS ${quoted}`);
     }
     await connection.run(`CREATE VIEW examples AS SELECT ${projections.join(", ")} FROM ${scan}`);
-    return { connection, columns, others, close, hash: () => hashOf(files, dataRoot) };
+    return { connection, columns, others, close, hash };
   } catch (error) {
     close();
     if (error instanceof MillraceError) {
       throw error;
     }
-    throw new ExamplesUnreadableError(field, `a readable ${data.case} file`, data.value, error);
+    throw new ExamplesUnreadableError(field, `readable data of ${data.case}`, textOf(data), error);
   }
+};
+
+const textOf = (data: Exclude<Examples["data"], { case: undefined }>): string =>
+  data.case === "sql" ? data.value.query : data.value;
+
+/** What stands in DuckDB's readers for the data, and what tells it from other data. */
+interface Found {
+  readonly literal: string;
+  readonly hash: () => Promise<string>;
+}
+
+const namedFiles = async (pattern: string, field: string, dataRoot: string, session: DuckDbSession): Promise<Found> => {
+  const path = resolve(dataRoot, pattern);
+  if (isAbsolute(relative(dataRoot, path)) || relative(dataRoot, path).startsWith("..")) {
+    throw new ExamplesUnreadableError(field, `a path below the data root`, pattern);
+  }
+  const literal = `'${path.replaceAll("'", "''")}'`;
+  const files = (await session.rows(`SELECT file FROM glob(${literal}) ORDER BY file`)).map(([file]) => String(file));
+  if (files.length === 0) {
+    throw new ExamplesUnreadableError(field, "files", `none at ${pattern}`);
+  }
+  return { literal, hash: () => hashOf(files, dataRoot) };
+};
+
+const stagedQuery = async (
+  source: SqlSource,
+  { sqlConnectionsFile }: DataLocation,
+  rows: "all" | "none",
+  session: DuckDbSession,
+): Promise<Found> => {
+  const bounds = rows === "none" ? "no rows" : undefined;
+  const file = await stageQuery(source, sqlConnectionsFile, "the examples", session, bounds);
+  return {
+    literal: `'${file.path.replaceAll("'", "''")}'`,
+    hash: async () =>
+      createHash("sha256")
+        .update(JSON.stringify([file.name, file.tag]))
+        .digest("hex"),
+  };
 };
 
 const castTo =

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { Dataset } from "@millrace/contracts/millrace/training/v1/training_spec";
+import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import { TrainingSpecInvalidError } from "../spec/training-spec-invalid-error.ts";
 import { assembleTable, type NamedColumn } from "./assemble-table.ts";
 import { type CollectedValue, ColumnCollector } from "./column-collector.ts";
@@ -9,18 +10,18 @@ import { type ExamplesRole, examplesQuery } from "./examples-query.ts";
 import type { TrainingTable } from "./training-table.ts";
 
 /**
- * Reads a dataset from Parquet or CSV files alone: for those who adopt training without feature-serving. The named
+ * Reads a dataset from files or a query alone: for those who adopt training without feature-serving. The named
  * columns are the features. Rows come in the order of their event time; ties in that of the files.
  *
- * @throws TrainingSpecInvalidError, ExamplesUnreadableError naming the field of the spec.
+ * @throws TrainingSpecInvalidError naming the field of the spec; what `openExamplesFiles` throws.
  */
 export const readExamples = async (
   dataset: Dataset,
-  dataRoot: string,
+  location: DataLocation,
   signal: AbortSignal,
   onRows: (rows: number) => void,
 ): Promise<TrainingTable> => {
-  const files = await openExamplesFiles(dataset.examples?.data ?? { case: undefined }, dataRoot);
+  const files = await openExamplesFiles(dataset.examples?.data ?? { case: undefined }, location);
   try {
     const { query, violations } = examplesQuery(dataset, files.columns, files.others);
     if (query === undefined) {
@@ -51,7 +52,7 @@ export const readExamples = async (
       .update(`${await files.hash()}\n${query.sql}`)
       .digest("hex");
     return assembleTable(columns, {
-      snapshotId: `files-${snapshotId.slice(0, 32)}`,
+      snapshotId: `${dataset.examples?.data.case === "sql" ? "query" : "files"}-${snapshotId.slice(0, 32)}`,
       newestEventUs: 0n,
       definitionsHash: "",
       definitionsRevision: "",

@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import type { FeatureServiceStatus } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { TrainingSpec } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { readDatasetFile, writeDatasetFile } from "../dataset/dataset-file.ts";
@@ -32,7 +31,7 @@ export const loadDataset = async (
   if (kept !== undefined) {
     return { table: kept, featureService: undefined };
   }
-  const table = await readExamples(dataset, resolve(order.dataRoot), signal, (rows) =>
+  const table = await readExamples(dataset, order.location, signal, (rows) =>
     report({ kind: "rows", rows, totalRows: 0 }),
   );
   await writeDatasetFile(order.runFolder, table);

@@ -34,7 +34,7 @@ const run = async (
     spec: toBinary(TrainingSpecSchema, spec),
     codeRevision: "abc",
     runFolder,
-    dataRoot: fresh.folder,
+    location: { dataRoot: fresh.folder },
     modelStoreUrl,
     trainerFolder: fresh.folder,
     logFile: `${runFolder}.log`,

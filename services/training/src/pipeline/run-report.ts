@@ -1,4 +1,5 @@
 import type { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
+import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import type { FinishedEpoch } from "../network/checkpoint.ts";
 
 /** What a run is to do: all that its process needs to know. Survives a restart as part of the run's folder. */
@@ -8,7 +9,8 @@ export interface RunOrder {
   readonly codeRevision: string;
   /** Where the run keeps its dataset and its checkpoint. */
   readonly runFolder: string;
-  readonly dataRoot: string;
+  /** Where files and databases of examples are found. */
+  readonly location: DataLocation;
   readonly modelStoreUrl: string;
   /** Where programs of `command` trainers start. */
   readonly trainerFolder: string;

@@ -17,7 +17,7 @@ export const startRun =
     ledger,
     queue,
     features,
-    dataRoot,
+    location,
     allowCommandTrainer,
     now,
   }: Training): Unary<typeof TrainingService.method.startRun> =>
@@ -31,7 +31,7 @@ export const startRun =
       throw new CommandTrainerForbiddenError();
     }
     refuse(checkSpec(spec));
-    refuse(await checkFeatures(spec, features, dataRoot, call.signal));
+    refuse(await checkFeatures(spec, features, location, call.signal));
     queue.refuseWhenFull();
     const nowMs = now();
     const { run, isNew } = await ledger.create(
@@ -68,15 +68,8 @@ const refuse = (violations: ReturnType<typeof checkSpec>): void => {
   }
 };
 
-const refuseWhatIsNotBuilt = ({ search, dataset }: TrainingSpec): void => {
+const refuseWhatIsNotBuilt = ({ search }: TrainingSpec): void => {
   if (search !== undefined) {
     throw new NotBuiltError("spec.search", "The search over hyperparameters", "Start one run a setting.");
-  }
-  if (dataset?.featureService === "" && dataset.examples?.data.case === "sql") {
-    throw new NotBuiltError(
-      "spec.dataset.examples.sql",
-      "A dataset of SQL alone",
-      "Use parquet or csv, or a feature service.",
-    );
   }
 };

@@ -1,4 +1,5 @@
 import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
+import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import type { Client } from "@millrace/grpc";
 import type { RunLedger } from "../runs/run-ledger.ts";
 import type { RunQueue } from "../runs/run-queue.ts";
@@ -8,8 +9,7 @@ export interface Training {
   readonly ledger: RunLedger;
   readonly queue: RunQueue;
   readonly features: Client<typeof FeatureService> | undefined;
-  /** Absolute. */
-  readonly dataRoot: string;
+  readonly location: DataLocation;
   /** Whether specs may name programs to run. */
   readonly allowCommandTrainer: boolean;
   /** Milliseconds since 1970. */

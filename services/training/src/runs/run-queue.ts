@@ -13,6 +13,7 @@ import {
   RunState,
 } from "@millrace/contracts/millrace/training/v1/training_service";
 import { TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
+import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import { type Client, RpcError } from "@millrace/grpc";
 import { fetchTrainingSet } from "../dataset/fetch-training-set.ts";
 import type { RunReport } from "../pipeline/run-report.ts";
@@ -25,7 +26,7 @@ export interface RunQueueOptions {
   readonly ledger: RunLedger;
   readonly features: Client<typeof FeatureService> | undefined;
   readonly workFolder: string;
-  readonly dataRoot: string;
+  readonly location: DataLocation;
   readonly modelStoreUrl: string;
   readonly trainerFolder: string;
   readonly maxConcurrentRuns: number;
@@ -168,7 +169,7 @@ export class RunQueue {
   }
 
   async #execute(record: Run, runFolder: string, signal: AbortSignal): Promise<ProcessEnd> {
-    const { ledger, features, dataRoot, modelStoreUrl, trainerFolder, onChange } = this.#options;
+    const { ledger, features, location, modelStoreUrl, trainerFolder, onChange } = this.#options;
     const { id, spec } = record;
     const dataset = spec?.dataset;
     if (spec === undefined || dataset === undefined) {
@@ -210,7 +211,7 @@ export class RunQueue {
         spec: toBinary(TrainingSpecSchema, spec),
         codeRevision: record.codeRevision,
         runFolder,
-        dataRoot,
+        location,
         modelStoreUrl,
         trainerFolder: resolve(trainerFolder),
         logFile: `${runFolder}.log`,

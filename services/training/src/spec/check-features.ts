@@ -2,6 +2,7 @@ import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { FeatureService, FeatureServiceStatus } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { TrainingSpec } from "@millrace/contracts/millrace/training/v1/training_spec";
 import type { FieldViolation } from "@millrace/errors";
+import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import { type Client, RpcError } from "@millrace/grpc";
 import { isLearnable } from "../dataset/column-collector.ts";
 import { openExamplesFiles } from "../dataset/examples-files.ts";
@@ -18,12 +19,12 @@ interface KnownFeature {
  * Checks a spec against what there is: the applied feature service, or the files of the examples. Unknown features,
  * columns and expressions are answered as violations, before any work.
  *
- * @throws RpcError where feature-serving cannot answer for another reason; ExamplesUnreadableError for the files.
+ * @throws RpcError where feature-serving cannot answer for another reason; what `openExamplesFiles` throws.
  */
 export const checkFeatures = async (
   spec: TrainingSpec,
   features: Client<typeof FeatureService> | undefined,
-  dataRoot: string,
+  location: DataLocation,
   signal: AbortSignal,
 ): Promise<FieldViolation[]> => {
   const { dataset } = spec;
@@ -31,7 +32,7 @@ export const checkFeatures = async (
     return [];
   }
   if (dataset.featureService === "") {
-    const files = await openExamplesFiles(dataset.examples?.data ?? { case: undefined }, dataRoot);
+    const files = await openExamplesFiles(dataset.examples?.data ?? { case: undefined }, location, "none");
     try {
       const { violations } = examplesQuery(dataset, files.columns, files.others);
       const known = files.columns.filter(({ name }) => dataset.columns.includes(name));
