@@ -1,5 +1,6 @@
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
 import { MillraceError, Reason } from "@millrace/errors";
+import { openParquetTable, quoteIdentifier } from "./compared-table.ts";
 import { MetricHasNoValueError } from "./metric-has-no-value-error.ts";
 import {
   binaryMetric,
@@ -11,7 +12,6 @@ import {
 } from "./metrics/metric.ts";
 import { estimatedRows } from "./metrics/regression-metrics.ts";
 import { scoredRows } from "./metrics/scored-rows.ts";
-import { openParquetTable, quoteIdentifier } from "./parquet-table.ts";
 
 export type EvaluatedTask = "binary" | "regression";
 

@@ -6,6 +6,7 @@ import { hasBacking, startKafka, startRedis } from "@millrace/backing";
 import { type AlertEvent, PredictionSchema } from "@millrace/contracts/millrace/event/v1/event";
 import { Drift_Thresholds, MonitorSchema } from "@millrace/contracts/millrace/monitoring/v1/monitor";
 import { GetReportRequest_Format, type Window } from "@millrace/contracts/millrace/monitoring/v1/monitoring_service";
+import { Table, tableToIPC, vectorFromArray } from "apache-arrow";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Flight, flights, labelOf, labelRecord, predictionOf, predictionRecord } from "./flights.ts";
 import { type RunningMonitoring, runMonitoring } from "./running-monitoring.ts";
@@ -321,6 +322,26 @@ describe("a model that nobody set up", () => {
         current: { data: { case: "parquet", value: join("a", "b") } },
       }),
     ).rejects.toMatchObject({ reason: "COMPARISON_INVALID", violations: [{ field: "reference.parquet" }] });
+    const arrow = { data: { case: "arrow" as const, value: new TextEncoder().encode("no table") } };
+    await expect(running.client.compare({ reference: arrow, current: arrow })).rejects.toMatchObject({
+      reason: "COMPARISON_INVALID",
+      violations: [{ field: "reference.arrow" }],
+    });
+  });
+
+  test("compares tables that come as Arrow streams", async () => {
+    const table = (first: number) => ({
+      data: {
+        case: "arrow" as const,
+        value: tableToIPC(
+          new Table({ delay: vectorFromArray(Float64Array.from({ length: 200 }, (_, i) => first + i)) }),
+        ),
+      },
+    });
+    const same = await running.client.compare({ reference: table(0), current: table(0), tests: ["ks"] });
+    expect(same).toMatchObject({ datasetDrift: false, columns: [{ column: "delay", test: "ks", pValue: 1 }] });
+    const moved = await running.client.compare({ reference: table(0), current: table(150), tests: ["ks"] });
+    expect(moved).toMatchObject({ datasetDrift: true, columns: [{ value: 0.75, verdict: "DRIFT" }] });
   });
 
   test("takes labels through the call as from the topic", async () => {

@@ -1,28 +1,18 @@
 import { realpath } from "node:fs/promises";
 import { isAbsolute, relative, resolve } from "node:path";
 import type { MonitoringService, Table } from "@millrace/contracts/millrace/monitoring/v1/monitoring_service";
-import { MillraceError, Reason } from "@millrace/errors";
 import type { Unary } from "@millrace/grpc";
 import { ComparisonInvalidError } from "@millrace/stats";
-import { compareParquet } from "@millrace/stats/parquet";
+import { compareTables, type TableToCompare } from "@millrace/stats/compare-tables";
 import type { MonitoringRooms } from "../monitoring-rooms.ts";
 
-/** Thrown for a table that comes as an Arrow stream: only Parquet files are read. */
-export class ArrowUnsupportedError extends MillraceError {
-  constructor(field: string) {
-    super("UNIMPLEMENTED", Reason.UNIMPLEMENTED, "Compare reads Parquet files; Arrow streams are not read yet.", {
-      violations: [{ field: `${field}.arrow`, expected: "parquet", got: "arrow" }],
-    });
-  }
-}
-
-/** Compares two Parquet files below the data root exactly. */
+/** Compares two tables exactly: Parquet files below the data root, or Arrow IPC streams. */
 export const compare =
   ({ dataRoot }: MonitoringRooms): Unary<typeof MonitoringService.method.compare> =>
   async ({ reference, current, tests, columns }) => {
-    const comparison = await compareParquet(
-      await pathOf(dataRoot, "reference", reference),
-      await pathOf(dataRoot, "current", current),
+    const comparison = await compareTables(
+      await tableOf(dataRoot, "reference", reference),
+      await tableOf(dataRoot, "current", current),
       { tests, columns },
     );
     return {
@@ -34,10 +24,13 @@ export const compare =
     };
   };
 
+const tableOf = async (dataRoot: string, field: string, table: Table | undefined): Promise<TableToCompare> =>
+  table?.data.case === "arrow"
+    ? { arrow: table.data.value }
+    : { parquet: await pathOf(dataRoot, field, table?.data.value ?? "") };
+
 /** The file's real path, which must lie below the data root. */
-const pathOf = async (dataRoot: string, field: string, table: Table | undefined): Promise<string> => {
-  if (table?.data.case === "arrow") throw new ArrowUnsupportedError(field);
-  const asked = table?.data.case === "parquet" ? table.data.value : "";
+const pathOf = async (dataRoot: string, field: string, asked: string): Promise<string> => {
   const refuse = (expected: string, cause?: unknown) =>
     new ComparisonInvalidError(
       `${field}.parquet is no file below the data root.`,

@@ -1,3 +1,6 @@
+import { readFile } from "node:fs/promises";
+import { ComparisonInvalidError } from "@millrace/stats";
+import type { TableToCompare } from "@millrace/stats/compare-tables";
 import { Command } from "commander";
 import { collect } from "../column-argument.ts";
 import { printTable } from "../output.ts";
@@ -10,10 +13,12 @@ interface CompareOptions {
   readonly json: boolean;
 }
 
-/** Compares two Parquet files exactly, without a service. */
+/** Compares two tables exactly, without a service. */
 export const compareCommand = (): Command =>
   new Command("compare")
-    .description("compares two Parquet files column by column: has the data drifted?")
+    .description(
+      "compares two tables column by column: has the data drifted? Files are Parquet, or Arrow IPC (.arrow, .arrows, .ipc, .feather)",
+    )
     .requiredOption("--reference <file>", "what is normal")
     .requiredOption("--current <file>", "what is to be judged")
     .option(
@@ -26,8 +31,9 @@ export const compareCommand = (): Command =>
     .option("--json", "print JSON: column, test, value, pValue, threshold, verdict, error", false)
     .action(async ({ reference, current, test, column, json }: CompareOptions) => {
       // Loaded when it is needed: a command that asks a service starts without a SQL engine.
-      const { compareParquet } = await import("@millrace/stats/parquet");
-      const comparison = await compareParquet(reference, current, {
+      const { compareTables } = await import("@millrace/stats/compare-tables");
+      const tables = [await tableOf("reference", reference), await tableOf("current", current)] as const;
+      const comparison = await compareTables(...tables, {
         ...(test.length > 0 && { tests: test }),
         ...(column.length > 0 && { columns: column }),
       });
@@ -52,3 +58,17 @@ export const compareCommand = (): Command =>
         comparison.datasetDrift ? "The dataset drifted: half of its columns or more." : "The dataset did not drift.",
       );
     });
+
+const tableOf = async (field: string, path: string): Promise<TableToCompare> => {
+  if (!/\.(arrows?|ipc|feather)$/i.test(path)) return { parquet: path };
+  try {
+    return { arrow: await readFile(path) };
+  } catch (cause) {
+    const got = cause instanceof Error ? cause.message : String(cause);
+    throw new ComparisonInvalidError(
+      `\`${path}\` cannot be read.`,
+      [{ field, expected: "a readable file", got }],
+      cause,
+    );
+  }
+};

@@ -595,7 +595,8 @@ export type Table = Message<"millrace.monitoring.v1.Table"> & {
     case: "parquet";
   } | {
     /**
-     * An Arrow IPC stream.
+     * An Arrow IPC stream without compression, as large as a message may be. Columns of numbers, booleans and text, and
+     * dictionaries of text, are compared.
      *
      * @generated from field: bytes arrow = 2;
      */

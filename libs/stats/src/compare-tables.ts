@@ -1,13 +1,16 @@
 /*
- * Exact comparison of two Parquet files, column by column, so that memory holds one column of both files at a time:
+ * Exact comparison of two tables, column by column, so that memory holds one column of both files at a time (an Arrow
+ * table is in memory as it comes):
  *
- *   file → (DuckDB: cast, drop nulls and infinities, count categories) → two samples → drift tests → verdicts
+ *   table → (DuckDB: cast, drop nulls and infinities, count categories) → two samples → drift tests → verdicts
  *
  * Types follow Evidently's: floating point is numeric; integers are categories up to 10 distinct values; booleans and
  * text are categories; text with more distinct values than half of its rows, dates and nested types are not compared.
  */
 
 import { type DuckDBConnection, DuckDBInstance } from "@duckdb/node-api";
+import { openArrowTable } from "./arrow-table.ts";
+import { type ComparedTable, openParquetTable, quoteIdentifier } from "./compared-table.ts";
 import { ComparisonInvalidError } from "./comparison-invalid-error.ts";
 import {
   type ColumnComparison,
@@ -18,7 +21,6 @@ import {
   summarizeComparison,
 } from "./exact/compare-samples.ts";
 import { driftTest, type Sample } from "./exact/drift-test.ts";
-import { openParquetTable, quoteIdentifier } from "./parquet-table.ts";
 
 export interface CompareOptions {
   /** Names of tests; none: the default by type and size. */
@@ -30,22 +32,25 @@ export interface CompareOptions {
 /** Integers with at most this many distinct values are categories. */
 const INTEGER_CATEGORIES = 10;
 
+/** A table to compare: the path of a Parquet file, or an Arrow IPC stream or file. */
+export type TableToCompare = { readonly parquet: string } | { readonly arrow: Uint8Array };
+
 /**
- * Compares two Parquet files exactly.
- * @param reference path of the file that is normal. @param current path of the other.
- * @throws ComparisonInvalidError for a file that cannot be read, an unknown test or column, no column in common.
+ * Compares two tables exactly.
+ * @param reference the one that is normal.
+ * @throws ComparisonInvalidError for a table that cannot be read, an unknown test or column, no column in common.
  */
-export const compareParquet = async (
-  reference: string,
-  current: string,
+export const compareTables = async (
+  reference: TableToCompare,
+  current: TableToCompare,
   options: CompareOptions = {},
 ): Promise<Comparison> => {
   for (const test of options.tests ?? []) if (test !== DEFAULT_TEST) driftTest(test);
   const instance = await DuckDBInstance.create(":memory:", { threads: "2" });
   const connection = await instance.connect();
   try {
-    const referenceTable = await openParquetTable(connection, "reference", reference);
-    const currentTable = await openParquetTable(connection, "current", current);
+    const referenceTable = await openTable(connection, "reference", reference);
+    const currentTable = await openTable(connection, "current", current);
     const names = chosenColumns(referenceTable.types, currentTable.types, options.columns);
     const compared: ColumnComparison[] = [];
     for (const name of names) {
@@ -59,6 +64,11 @@ export const compareParquet = async (
     instance.closeSync();
   }
 };
+
+const openTable = (connection: DuckDBConnection, field: string, table: TableToCompare): Promise<ComparedTable> =>
+  "parquet" in table
+    ? openParquetTable(connection, field, table.parquet)
+    : openArrowTable(connection, field, table.arrow);
 
 const chosenColumns = (
   reference: ReadonlyMap<string, string>,

@@ -2,11 +2,11 @@ import { access } from "node:fs/promises";
 import type { DuckDBConnection } from "@duckdb/node-api";
 import { ComparisonInvalidError } from "./comparison-invalid-error.ts";
 
-/** A Parquet file as DuckDB reads it. */
-export interface ParquetTable {
+/** A table as DuckDB reads it. */
+export interface ComparedTable {
   /** What stands after FROM. */
   readonly sql: string;
-  /** DuckDB's type by column. */
+  /** DuckDB's type by column; Arrow's of a column that is not compared. */
   readonly types: ReadonlyMap<string, string>;
 }
 
@@ -15,7 +15,7 @@ export const openParquetTable = async (
   connection: DuckDBConnection,
   field: string,
   path: string,
-): Promise<ParquetTable> => {
+): Promise<ComparedTable> => {
   const sql = `read_parquet('${path.replaceAll("'", "''")}')`;
   try {
     await access(path);
