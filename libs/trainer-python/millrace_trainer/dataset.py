@@ -48,6 +48,8 @@ class Dataset:
     def __init__(self, folder: Path, output: Path, checkpoint: Path, spec: dict[str, Any]) -> None:
         described = json.loads((folder / "dataset.json").read_text())
         self.spec = spec
+        # Of the trial of a search; empty without one.
+        self.parameters: dict[str, float] = json.loads(os.environ.get("MILLRACE_PARAMETERS", "{}"))
         # BINARY or REGRESSION.
         self.task: str = described["task"]
         self.seed: int = described["seed"]

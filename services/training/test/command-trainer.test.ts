@@ -169,6 +169,22 @@ describe("a program that trains", () => {
   });
 });
 
+test("a search gives a program its parameters, and fails where every trial does", async () => {
+  const search = { grid: { over: { depth: { values: [1, 2] } } } };
+  const tell = ["-e", "console.log(process.env.MILLRACE_PARAMETERS); process.exit(1)"];
+  const { id } = await startRun(exampleSpec({ trainer: { command: { argv: [process.execPath, ...tell] } }, search }));
+  const run = await watch(id);
+  expect(run.trials).toMatchObject([
+    { number: 1, parameters: { depth: 1 }, error: expect.stringContaining('{"depth":1}'), chosen: false },
+    { number: 2, parameters: { depth: 2 }, error: expect.stringContaining('{"depth":2}'), chosen: false },
+  ]);
+  expect(run.error?.message).toContain("Each of the 2 trials failed. The last: The trainer ended with exit code 1.");
+  expect(readFileSync(join(fresh.folder, "runs", `${id}.trial-2.log`), "utf8")).toBe('{"depth":2}\n');
+  const two = await watch((await startRun(exampleSpec({ ...command("well"), search, name: "two" }))).id);
+  expect(two.trials.map(({ chosen }) => chosen)).toEqual([true, false]);
+  expect(two.state).toBe(RunState.SUCCEEDED);
+});
+
 test("a spec of a program is checked before it runs", async () => {
   const spec = exampleSpec(command("well", { timeout: "soon", environment: { MILLRACE_OUTPUT: "/", "a b": "" } }));
   spec.dataset?.columns.push("label");

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { RunPhase, RunState } from "@millrace/contracts/millrace/training/v1/training_service";
+import { type Run, RunPhase, RunState } from "@millrace/contracts/millrace/training/v1/training_service";
+import { openModelStore } from "@millrace/model-package";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exampleSpec, freshFolder, writeExamples } from "./examples.fixture.ts";
 import { TrainingProcess } from "./training-process.ts";
@@ -102,6 +103,55 @@ describe("a run whose process is killed", () => {
   });
 });
 
+describe("a search", () => {
+  // The second trial diverges.
+  const grid = { grid: { over: { learningRate: { values: [0.0001, 10, 0.02] } } } };
+  const losses = ({ trials }: Run) => trials.map(({ validationLoss }) => validationLoss);
+
+  test("keeps the model with the best validation loss, and says what the others were", async () => {
+    const steep = { epochs: 2, layers: [{ denseWith: { units: 16, activation: "linear" } }], l2: 0 };
+    const spec = exampleSpec({ name: "search", search: grid }, steep);
+    const run = await watch((await start(spec)).id);
+    expect(run.error).toBeUndefined();
+    expect(run.state).toBe(RunState.SUCCEEDED);
+    expect(run.trials.map(({ number, parameters }) => [number, parameters.learningRate])).toEqual([
+      [1, 0.0001],
+      [2, 10],
+      [3, 0.02],
+    ]);
+    const known = losses(run).map((loss) => loss ?? Number.POSITIVE_INFINITY);
+    expect(run.trials.filter(({ chosen }) => chosen).map(({ number }) => number)).toEqual([
+      known.indexOf(Math.min(...known)) + 1,
+    ]);
+    expect(run.trials.find(({ chosen }) => chosen)?.number).toBe(3);
+    expect(run.epochs.map(({ epoch }) => epoch)).toEqual([1, 2]);
+    const alone = await watch((await start(exampleSpec({ name: "search" }, { ...steep, learningRate: 0.02 }))).id);
+    expect(run.epochs.map(({ trainingLoss }) => trainingLoss)).toEqual(
+      alone.epochs.map(({ trainingLoss }) => trainingLoss),
+    );
+    expect(run.evaluation?.metrics).toEqual(alone.evaluation?.metrics);
+    const store = await openModelStore(`oci:${fresh.folder}/models`);
+    const reader = await store.pull(run.packageReference, ["card"]);
+    const card = await reader.card();
+    await store.close();
+    expect(reader.manifest.lineage?.parameters).toEqual({ learningRate: 0.02 });
+    expect(card).toContain("- chosen by a search, on the validation split: learningRate 0.02");
+  });
+
+  test("that the service was killed in goes on with the trial that it was in, to the same package", async () => {
+    const spec = exampleSpec({ name: "long_search", search: grid }, { epochs: 6 });
+    const undisturbed = await watch((await start(spec)).id);
+    const { id } = await start(spec);
+    await watch(id, ({ trials, epochs }) => trials.length === 1 && epochs.length >= 2);
+    await service.stop("SIGKILL");
+    await service.start();
+    const resumed = await watch(id);
+    expect(resumed).toMatchObject({ state: RunState.SUCCEEDED, resumes: 1, packageDigest: undisturbed.packageDigest });
+    expect(losses(resumed)).toEqual(losses(undisturbed));
+    expect(resumed.epochs).toHaveLength(6);
+  });
+});
+
 describe("a spec that cannot work is refused before any work", () => {
   const refused = async (spec: ReturnType<typeof exampleSpec>) =>
     start(spec).then(
@@ -163,12 +213,12 @@ describe("a spec that cannot work is refused before any work", () => {
       (part) => field.includes(part),
     );
 
-  test("saying what is not allowed, what is not built, and what lies outside of the data root", async () => {
+  test("saying what is not allowed, and what lies outside of the data root", async () => {
     await expect(start(exampleSpec({ trainer: { command: { argv: ["true"] } } }))).rejects.toMatchObject({
       code: "PERMISSION_DENIED",
       message: expect.stringContaining("MILLRACE_ALLOW_COMMAND_TRAINER"),
     });
-    expect(await refused(exampleSpec({ search: { grid: {} } }))).toMatchObject({ code: "UNIMPLEMENTED" });
+    expect(await refused(exampleSpec({ search: { grid: {} } }))).toMatchObject({ fields: ["spec.search.grid.over"] });
     const outside = exampleSpec();
     Object.assign(outside.dataset?.examples ?? {}, { data: { case: "parquet", value: "../../etc/*.parquet" } });
     expect(await refused(outside)).toMatchObject({ code: "INVALID_ARGUMENT", reason: "SOURCE_DATA_INVALID" });

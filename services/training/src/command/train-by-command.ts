@@ -3,35 +3,16 @@ import { lstat, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { toJsonString } from "@bufbuild/protobuf";
 import { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
-import {
-  type CommandTrainer,
-  type TrainingSpec,
-  TrainingSpecSchema,
-} from "@millrace/contracts/millrace/training/v1/training_spec";
+import { type CommandTrainer, TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { parseDurationUs } from "@millrace/feature-definition";
-import { type NetworkInput, readModel } from "@millrace/onnx";
-import type { SplitDataset } from "../dataset/split-dataset.ts";
-import type { TrainingTable } from "../dataset/training-table.ts";
-import type { RunOrder, RunReport } from "../pipeline/run-report.ts";
-import type { TrainedModel } from "../pipeline/trained-model.ts";
+import { readModel } from "@millrace/onnx";
+import type { TrainedModel, TrainingTask } from "../pipeline/trained-model.ts";
 import { readInputs, tryModel } from "./check-trained-model.ts";
 import { readReportedMetrics } from "./reported-metrics.ts";
 import { runProgram } from "./run-program.ts";
 import { TrainerFailedError } from "./trainer-failed-error.ts";
 import { TrainerLog } from "./trainer-log.ts";
 import { writeTrainerDataset } from "./write-trainer-dataset.ts";
-
-export interface CommandOrder {
-  readonly spec: TrainingSpec;
-  readonly trainer: CommandTrainer;
-  readonly table: TrainingTable;
-  readonly split: SplitDataset;
-  /** All features of the dataset, as our own networks would read them. */
-  readonly inputs: readonly NetworkInput[];
-  readonly run: RunOrder;
-  readonly signal: AbortSignal;
-  report(message: RunReport): void;
-}
 
 export const defaultTimeout = "6h";
 const mostModelBytes = 1024 ** 3;
@@ -45,8 +26,10 @@ const passedOn =
  * starts the program anew; what that has put into MILLRACE_CHECKPOINT is still there.
  * @throws TrainerFailedError
  */
-export const trainByCommand = async (order: CommandOrder): Promise<TrainedModel> => {
-  const { spec, trainer, table, split, inputs, run, signal, report } = order;
+export const trainByCommand = async (
+  { spec, table, split, inputs, order: run, parameters, signal, report }: TrainingTask,
+  trainer: CommandTrainer,
+): Promise<TrainedModel> => {
   const dataset = join(run.runFolder, "trainer-dataset");
   const output = join(run.runFolder, "trainer-output");
   const checkpoint = join(run.runFolder, "trainer-checkpoint");
@@ -72,6 +55,7 @@ export const trainByCommand = async (order: CommandOrder): Promise<TrainedModel>
           MILLRACE_SPEC: toJsonString(TrainingSpecSchema, spec),
           MILLRACE_OUTPUT: output,
           MILLRACE_CHECKPOINT: checkpoint,
+          ...(parameters === undefined ? {} : { MILLRACE_PARAMETERS: JSON.stringify(parameters) }),
         },
         folder: run.trainerFolder,
         timeoutMs: Number(parseDurationUs(trainer.timeout || defaultTimeout)) / 1000,
@@ -85,6 +69,7 @@ export const trainByCommand = async (order: CommandOrder): Promise<TrainedModel>
     }
     // What the program has left is looked at again after a restart, and not made again.
     await writeFile(done, "");
+    await rm(dataset, { recursive: true, force: true });
   }
   const reported = await readReportedMetrics(join(output, "metrics.json"));
   if (reported !== undefined) report({ kind: "reported", metrics: reported });
@@ -103,6 +88,7 @@ export const trainByCommand = async (order: CommandOrder): Promise<TrainedModel>
     ),
     // The program has trained, and nobody else can say what it should have answered.
     check: () => undefined,
+    close: () => undefined,
   };
 };
 

@@ -49,6 +49,7 @@ const plan = (name: string, rows: LabelledRows, changes: object = {}, task: Task
   signal: new AbortController().signal,
   onProgress: () => {},
   onEpoch: () => {},
+  onResumed: () => {},
 });
 
 describe("training", () => {

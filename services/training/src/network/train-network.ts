@@ -44,6 +44,8 @@ export interface TrainingPlan {
   readonly signal: AbortSignal;
   onProgress(progress: TrainingProgress): void;
   onEpoch(epoch: FinishedEpoch): void;
+  /** Those of before a restart, once, for whoever has not heard of them. */
+  onResumed(epochs: readonly FinishedEpoch[]): void;
 }
 
 const progressEveryMs = 250;
@@ -64,6 +66,7 @@ export const trainNetwork = async (plan: TrainingPlan): Promise<readonly Finishe
   let state = await readCheckpoint(checkpointFile, checkpointKey);
   if (state !== undefined) {
     writeWeights(model, state.weights);
+    plan.onResumed(state.epochs);
   }
   const variables = model.trainableWeights.map((weight) => ({
     variable: weight.read() as tf.Variable,

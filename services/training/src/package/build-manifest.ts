@@ -35,6 +35,8 @@ export interface ManifestParts {
   /** The backend's label. */
   readonly trainer: string;
   readonly codeRevision: string;
+  /** Those that a search chose. */
+  readonly parameters: Readonly<Record<string, number>>;
 }
 
 /** Writes `millrace.json`. Nothing of times, hosts or run ids is in it: equal content has an equal digest. */
@@ -58,6 +60,7 @@ export const buildManifest = (parts: ManifestParts): ModelPackage => {
       trainingRows: BigInt(split.training.length),
       validationRows: BigInt(split.validation.length),
       testRows: BigInt(split.test.length),
+      parameters: { ...parts.parameters },
       newestEvent: timestampFromMs(Number(origin.newestEventUs / 1000n)),
     }),
     evaluation: parts.evaluation,

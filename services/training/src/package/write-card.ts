@@ -1,4 +1,5 @@
 import { type Metric, type ModelPackage, Task } from "@millrace/contracts/millrace/model/v1/model_package";
+import { parametersText } from "../search/parameters-text.ts";
 
 const digits = (value: number): string => (Number.isInteger(value) ? String(value) : value.toPrecision(4));
 
@@ -44,6 +45,9 @@ export const writeCard = (
     `- dataset: ${lineage?.datasetSnapshotId ?? ""}, ${lineage?.trainingRows ?? 0} rows to train, ${lineage?.validationRows ?? 0} to validate`,
     `- trainer: ${lineage?.trainer ?? ""}, seed ${lineage?.seed ?? 0}`,
     `- spec: ${lineage?.specHash ?? ""}`,
+    ...(Object.keys(lineage?.parameters ?? {}).length === 0
+      ? []
+      : [`- chosen by a search, on the validation split: ${parametersText(lineage?.parameters ?? {})}`]),
     ...(lineage?.codeRevision ? [`- code: ${lineage.codeRevision}`] : []),
     ...(lineage?.definitionsHash ? [`- feature definitions: ${lineage.definitionsHash}`] : []),
     "",

@@ -3,16 +3,14 @@ import { type Evaluation, EvaluationSchema, Task } from "@millrace/contracts/mil
 import { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
 import { type TrainingSpec, TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { openModelStore } from "@millrace/model-package";
-import type { NetworkInput } from "@millrace/onnx";
 import { buildBaseline, calibrator, fitIsotonic } from "@millrace/stats";
 import { type SplitDataset, splitDataset } from "../dataset/split-dataset.ts";
-import type { FeatureColumn, TrainingTable } from "../dataset/training-table.ts";
+import type { TrainingTable } from "../dataset/training-table.ts";
 import { compareWithChampion } from "../evaluation/compare-with-champion.ts";
 import { evaluate, type HeldOutRows } from "../evaluation/evaluate.ts";
 import { judgeGates } from "../evaluation/judge-gates.ts";
 import { defaultMetrics, metricsOf } from "../evaluation/metric-of.ts";
 import { permutationImportance } from "../evaluation/permutation-importance.ts";
-import { PackageModel } from "../evaluation/score-rows.ts";
 import { baselineColumns } from "../package/baseline-columns.ts";
 import { buildGolden } from "../package/build-golden.ts";
 import { buildManifest } from "../package/build-manifest.ts";
@@ -20,8 +18,9 @@ import { outputRepository } from "../package/output-repository.ts";
 import { writeCard } from "../package/write-card.ts";
 import { fitPreparation } from "../preparation/fit-preparation.ts";
 import { loadDataset } from "./load-dataset.ts";
+import { openTrained } from "./open-trained.ts";
 import type { RunOrder, RunReport } from "./run-report.ts";
-import type { TrainedModel } from "./trained-model.ts";
+import { trainModel } from "./train-model.ts";
 
 /**
  * A whole run, from the dataset to the tagged package: read, split, fit the preparation, train, export and check the
@@ -57,10 +56,9 @@ export const runPipeline = async (
     spec.trainer?.trainer.case === "tfjs" ? spec.trainer.trainer.value.preparation : [],
     (name) => featureService !== undefined && !neverNull.has(name),
   );
-  const trained = await train(spec, table, split, fitted, order, report, signal);
+  const trained = await trainModel({ spec, table, split, inputs: fitted, order, report, signal });
   const { model, inputs, outputName } = trained;
-  const columns = columnsOf(inputs, table);
-  const scored = await PackageModel.open(model, scoredInputs(inputs, columns));
+  const { scored, columns } = await openTrained(trained, table);
   const target = outputRepository(spec.output?.repository ?? "", order.modelStoreUrl);
   const store = await openModelStore(target.storeUrl);
   try {
@@ -121,6 +119,7 @@ export const runPipeline = async (
       calibration,
       importance,
       trainer: trained.trainer,
+      parameters: trained.parameters ?? {},
       codeRevision: order.codeRevision,
     });
     const rejectedBecause = rejection(evaluation);
@@ -144,40 +143,7 @@ export const runPipeline = async (
   } finally {
     await store.close();
     await scored.close();
-  }
-};
-
-const train = async (
-  spec: TrainingSpec,
-  table: TrainingTable,
-  split: SplitDataset,
-  fitted: readonly NetworkInput[],
-  order: RunOrder,
-  report: (message: RunReport) => void,
-  signal: AbortSignal,
-): Promise<TrainedModel> => {
-  const chosen = spec.trainer?.trainer;
-  switch (chosen?.case) {
-    // Each is loaded when it is needed: TensorFlow alone takes a second.
-    case "tfjs": {
-      const { trainOwnNetwork } = await import("./train-own-network.ts");
-      return await trainOwnNetwork(spec, chosen.value, table, split, fitted, order, report, signal);
-    }
-    case "command": {
-      const { trainByCommand } = await import("../command/train-by-command.ts");
-      return await trainByCommand({
-        spec,
-        trainer: chosen.value,
-        table,
-        split,
-        inputs: fitted,
-        run: order,
-        report,
-        signal,
-      });
-    }
-    default:
-      throw new TypeError("The contract requires a trainer.");
+    trained.close();
   }
 };
 
@@ -187,22 +153,6 @@ const metricNames = (spec: TrainingSpec, task: Task): readonly string[] => {
   // A gate's metric is measured even where the spec does not list it.
   return [...new Set([...names, ...spec.gates.map(({ metric }) => metric)])];
 };
-
-/** The columns that the inputs read, in their order. */
-const columnsOf = (inputs: readonly NetworkInput[], { features }: TrainingTable): FeatureColumn[] =>
-  inputs.map(({ name }) => {
-    const column = features.find((feature) => feature.name === name);
-    if (column === undefined) {
-      throw new TypeError(`There is no column for the input ${name}.`);
-    }
-    return column;
-  });
-
-const scoredInputs = (inputs: readonly NetworkInput[], columns: readonly FeatureColumn[]) =>
-  columns.flatMap((column, place) => {
-    const input = inputs[place];
-    return input === undefined ? [] : [{ name: input.name, datatype: input.datatype, column }];
-  });
 
 const pick = (values: Float64Array, rows: Uint32Array): Float64Array =>
   Float64Array.from(rows, (row) => values[row] as number);

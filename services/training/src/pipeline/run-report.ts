@@ -1,6 +1,7 @@
 import type { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
 import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import type { FinishedEpoch } from "../network/checkpoint.ts";
+import type { TrialResult } from "../search/search-model.ts";
 
 /** What a run is to do: all that its process needs to know. Survives a restart as part of the run's folder. */
 export interface RunOrder {
@@ -40,6 +41,10 @@ export type RunReport =
       readonly testRows: number;
     }
   | { readonly kind: "backend"; readonly text: string }
+  /** Those that have ended, and the number of the best so far. */
+  | { readonly kind: "trials"; readonly trials: readonly TrialResult[]; readonly chosen: number | undefined }
+  /** Replaces the epochs told before: a run goes on, another trial begins, or one was chosen. */
+  | { readonly kind: "epochs"; readonly epochs: readonly FinishedEpoch[] }
   /** The last lines that a program has printed. */
   | { readonly kind: "log"; readonly lines: readonly string[] }
   /** What a program says of its own model. */

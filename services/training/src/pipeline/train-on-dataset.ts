@@ -54,6 +54,7 @@ export const trainOnDataset = async (order: TrainingOrder): Promise<TrainedNetwo
     checkpointKey: order.checkpointKey,
     signal,
     onProgress: (progress) => report({ kind: "training", ...progress }),
+    onResumed: (epochs) => report({ kind: "epochs", epochs }),
     onEpoch: (epoch) => report({ kind: "epoch", epoch }),
   });
   return {

@@ -1,16 +1,13 @@
 import { join } from "node:path";
 import { Task } from "@millrace/contracts/millrace/model/v1/model_package";
 import { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
-import { Backend, type TfjsTrainer, type TrainingSpec } from "@millrace/contracts/millrace/training/v1/training_spec";
-import { exportNetwork, type NetworkInput, type NetworkOutput } from "@millrace/onnx";
+import { Backend, type TfjsTrainer } from "@millrace/contracts/millrace/training/v1/training_spec";
+import { exportNetwork, type NetworkOutput } from "@millrace/onnx";
 import { openTensorflow, type TensorflowChoice } from "@millrace/tensor/tensorflow";
-import type { SplitDataset } from "../dataset/split-dataset.ts";
-import type { TrainingTable } from "../dataset/training-table.ts";
 import { checkExport } from "../evaluation/export-mismatch-error.ts";
 import { specHash } from "../package/build-manifest.ts";
-import type { RunOrder, RunReport } from "./run-report.ts";
 import { trainOnDataset } from "./train-on-dataset.ts";
-import type { TrainedModel } from "./trained-model.ts";
+import type { TrainedModel, TrainingTask } from "./trained-model.ts";
 
 const backends: Readonly<Record<Backend, TensorflowChoice>> = {
   [Backend.BACKEND_UNSPECIFIED]: "auto",
@@ -22,14 +19,8 @@ const backends: Readonly<Record<Backend, TensorflowChoice>> = {
 
 /** Trains a network of our own and writes it as ONNX. */
 export const trainOwnNetwork = async (
-  spec: TrainingSpec,
+  { spec, table, split, inputs, order, report, signal }: TrainingTask,
   trainer: TfjsTrainer,
-  table: TrainingTable,
-  split: SplitDataset,
-  inputs: readonly NetworkInput[],
-  order: RunOrder,
-  report: (message: RunReport) => void,
-  signal: AbortSignal,
 ): Promise<TrainedModel> => {
   const tensorflow = await openTensorflow(backends[trainer.backend]);
   report({ kind: "backend", text: `${tensorflow.label}: ${tensorflow.why}` });
@@ -57,5 +48,6 @@ export const trainOwnNetwork = async (
     outputName: output.name,
     trainer: tensorflow.label,
     check: (rows, scores) => checkExport(trained.predict(rows), scores),
+    close: () => trained.model.dispose(),
   };
 };

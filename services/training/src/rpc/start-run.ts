@@ -1,13 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { RunSchema, RunState, type TrainingService } from "@millrace/contracts/millrace/training/v1/training_service";
-import type { TrainingSpec } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { Unary } from "@millrace/grpc";
 import { newRunId } from "../runs/run-ledger.ts";
 import { checkFeatures } from "../spec/check-features.ts";
 import { checkSpec } from "../spec/check-spec.ts";
-import { NotBuiltError } from "../spec/not-built-error.ts";
 import { TrainingSpecInvalidError } from "../spec/training-spec-invalid-error.ts";
 import type { Training } from "./training.ts";
 
@@ -26,7 +24,6 @@ export const startRun =
     if (spec === undefined) {
       throw new TrainingSpecInvalidError([{ field: "spec", expected: "a training spec", got: "none" }]);
     }
-    refuseWhatIsNotBuilt(spec);
     if (spec.trainer?.trainer.case === "command" && !allowCommandTrainer) {
       throw new CommandTrainerForbiddenError();
     }
@@ -65,11 +62,5 @@ class CommandTrainerForbiddenError extends MillraceError {
 const refuse = (violations: ReturnType<typeof checkSpec>): void => {
   if (violations.length > 0) {
     throw new TrainingSpecInvalidError(violations);
-  }
-};
-
-const refuseWhatIsNotBuilt = ({ search }: TrainingSpec): void => {
-  if (search !== undefined) {
-    throw new NotBuiltError("spec.search", "The search over hyperparameters", "Start one run a setting.");
   }
 };

@@ -1,13 +1,10 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import type { FeatureService } from "@millrace/contracts/millrace/feature/v1/feature_service";
-import { EvaluationSchema } from "@millrace/contracts/millrace/model/v1/model_package";
 import {
-  EpochSchema,
   type Run,
-  RunErrorSchema,
   RunPhase,
   RunProgressSchema,
   RunState,
@@ -16,10 +13,10 @@ import { TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/tra
 import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import { type Client, RpcError } from "@millrace/grpc";
 import { fetchTrainingSet } from "../dataset/fetch-training-set.ts";
-import type { RunReport } from "../pipeline/run-report.ts";
 import { QueueFullError, RunFinishedError } from "./run-errors.ts";
 import { isOver, type RunLedger } from "./run-ledger.ts";
 import { type ProcessEnd, runProcess } from "./run-process.ts";
+import { finish, recordReport, showProgress } from "./run-record.ts";
 import { stateName } from "./state-name.ts";
 
 export interface RunQueueOptions {
@@ -159,7 +156,7 @@ export class RunQueue {
     if (stopping.aborted && end.kind === "stopped") {
       return;
     }
-    onChange(await ledger.change(id, (run) => finish(run, end)));
+    onChange(await ledger.change(id, (run) => finish(run, end, retriesAfterCrash)));
     // What a failed run has reached is kept for whoever looks into it, its last good checkpoint for one.
     if (end.kind === "finished" || end.kind === "stopped") {
       await rm(runFolder, { recursive: true, force: true });
@@ -245,80 +242,6 @@ export class RunQueue {
     return last ?? (await this.#options.ledger.get(id));
   }
 }
-
-const showProgress = (run: Run, report: RunReport & { kind: "rows" | "training" }): void => {
-  const { rows, totalRows } = report;
-  const detail = run.progress?.detail ?? "";
-  const seen = { rows: BigInt(rows), totalRows: BigInt(totalRows), detail };
-  if (report.kind === "rows") {
-    run.progress = create(RunProgressSchema, seen);
-  } else {
-    const { epoch, totalEpochs, loss, secondsLeft } = report;
-    run.progress = create(RunProgressSchema, { ...seen, epoch, totalEpochs, loss, secondsLeft });
-  }
-};
-
-const recordReport = (run: Run, report: Exclude<RunReport, { kind: "rows" | "training" }>): void => {
-  switch (report.kind) {
-    case "phase":
-      run.phase = report.phase;
-      run.progress = create(RunProgressSchema, { detail: report.detail });
-      return;
-    case "epoch": {
-      const { epoch, trainingLoss, validationLoss, seconds, metrics = {} } = report.epoch;
-      run.epochs = [
-        ...run.epochs.filter((known) => known.epoch < epoch),
-        create(EpochSchema, { epoch, trainingLoss, validationLoss, seconds, metrics }),
-      ];
-      return;
-    }
-    case "dataset":
-      run.datasetSnapshotId = report.snapshotId;
-      run.trainingRows = BigInt(report.trainingRows);
-      run.validationRows = BigInt(report.validationRows);
-      run.testRows = BigInt(report.testRows);
-      return;
-    case "backend":
-      run.backend = report.text;
-      return;
-    case "log":
-      run.log = [...report.lines];
-      return;
-    case "reported":
-      run.reportedMetrics = { ...report.metrics };
-      return;
-    case "packaged":
-      run.evaluation = fromBinary(EvaluationSchema, report.evaluation);
-      run.packageReference = report.reference;
-      run.packageDigest = report.digest;
-      run.packageTags = [...report.tags];
-      if (report.rejectedBecause !== "") {
-        run.error = create(RunErrorSchema, {
-          reason: "GATE_NOT_PASSED",
-          message: report.rejectedBecause,
-          field: "gates",
-        });
-      }
-      return;
-  }
-};
-
-const finish = (run: Run, end: ProcessEnd): void => {
-  run.endedAt = timestampNow();
-  run.progress = create(RunProgressSchema);
-  if (end.kind === "failed") {
-    run.state = RunState.FAILED;
-    run.error = create(RunErrorSchema, { reason: end.reason, message: end.message, field: end.field });
-  } else if (end.kind === "crashed") {
-    run.state = RunState.FAILED;
-    const message = `The run's process crashed (${end.how}), and did so again after each of ${retriesAfterCrash} more attempts.`;
-    run.error = create(RunErrorSchema, { reason: "INTERNAL", message });
-  } else if (end.kind === "stopped") {
-    run.state = RunState.CANCELLED;
-  } else {
-    run.state = run.error === undefined ? RunState.SUCCEEDED : RunState.REJECTED;
-  }
-};
 
 const failureOf = (error: unknown): ProcessEnd => {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);

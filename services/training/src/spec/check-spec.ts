@@ -12,6 +12,7 @@ import { exportableActivations } from "@millrace/onnx";
 import { isBinaryMetric, isRegressionMetric } from "@millrace/stats";
 import { trainerColumns } from "../command/write-trainer-dataset.ts";
 import { timestampUs } from "../dataset/split-dataset.ts";
+import { checkSearch } from "../search/check-search.ts";
 
 type Complain = (field: string, expected: string, got: string) => void;
 
@@ -31,6 +32,7 @@ export const checkSpec = (spec: TrainingSpec): FieldViolation[] => {
   if (spec.trainer?.trainer.case === "command") {
     checkCommand(spec, spec.trainer.trainer.value, complain);
   }
+  checkSearch(spec, complain);
   checkEvaluation(spec, complain);
   checkOutput(spec, complain);
   return violations;

@@ -123,6 +123,11 @@ const tell = (run: Run): void => {
   console.log(
     `run ${run.id}: ${enumName(RunState, run.state).toLowerCase()}${run.error === undefined ? "" : `: ${run.error.message}`}`,
   );
+  for (const { number, parameters, validationLoss, error, chosen } of run.trials) {
+    const settings = Object.entries(parameters).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
+    const end = validationLoss === undefined ? error : `validation loss ${validationLoss.toFixed(4)}`;
+    console.log(`  trial ${number}: ${settings.join(", ")}: ${end}${chosen ? ", chosen" : ""}`);
+  }
   for (const { name, value, lower, upper } of run.evaluation?.metrics ?? []) {
     const interval = lower === undefined || upper === undefined ? "" : `  [${lower.toFixed(4)}, ${upper.toFixed(4)}]`;
     console.log(`  ${name} ${value.toFixed(4)}${interval}`);

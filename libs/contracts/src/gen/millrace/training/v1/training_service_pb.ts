@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millrace/training/v1/training_service.proto.
  */
 export const file_millrace_training_v1_training_service: GenFile = /*@__PURE__*/
-  fileDesc("CittaWxscmFjZS90cmFpbmluZy92MS90cmFpbmluZ19zZXJ2aWNlLnByb3RvEhRtaWxscmFjZS50cmFpbmluZy52MSKRAQoPU3RhcnRSdW5SZXF1ZXN0EjgKBHNwZWMYASABKAsyIi5taWxscmFjZS50cmFpbmluZy52MS5UcmFpbmluZ1NwZWNCBrpIA8gBARIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSFAoMcmVxdWVzdGVkX2J5GAMgASgJEhUKDWNvZGVfcmV2aXNpb24YBCABKAkiOgoQU3RhcnRSdW5SZXNwb25zZRImCgNydW4YASABKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4i+gYKA1J1bhIKCgJpZBgBIAEoCRIwCgRzcGVjGAIgASgLMiIubWlsbHJhY2UudHJhaW5pbmcudjEuVHJhaW5pbmdTcGVjEi0KBXN0YXRlGAMgASgOMh4ubWlsbHJhY2UudHJhaW5pbmcudjEuUnVuU3RhdGUSLQoFcGhhc2UYBCABKA4yHi5taWxscmFjZS50cmFpbmluZy52MS5SdW5QaGFzZRIzCghwcm9ncmVzcxgFIAEoCzIhLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1blByb2dyZXNzEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgZlcG9jaHMYCSADKAsyGy5taWxscmFjZS50cmFpbmluZy52MS5FcG9jaBIxCgpldmFsdWF0aW9uGAogASgLMh0ubWlsbHJhY2UubW9kZWwudjEuRXZhbHVhdGlvbhIZChFwYWNrYWdlX3JlZmVyZW5jZRgLIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgMIAEoCRIUCgxwYWNrYWdlX3RhZ3MYDSADKAkSLQoFZXJyb3IYDiABKAsyHi5taWxscmFjZS50cmFpbmluZy52MS5SdW5FcnJvchIUCgxyZXF1ZXN0ZWRfYnkYDyABKAkSDwoHYmFja2VuZBgQIAEoCRIbChNkYXRhc2V0X3NuYXBzaG90X2lkGBEgASgJEhUKDXRyYWluaW5nX3Jvd3MYEiABKAMSFwoPdmFsaWRhdGlvbl9yb3dzGBMgASgDEhEKCXRlc3Rfcm93cxgUIAEoAxIPCgdyZXN1bWVzGBUgASgFEhUKDWNvZGVfcmV2aXNpb24YFiABKAkSCwoDbG9nGBcgAygJEkgKEHJlcG9ydGVkX21ldHJpY3MYGCADKAsyLi5taWxscmFjZS50cmFpbmluZy52MS5SdW4uUmVwb3J0ZWRNZXRyaWNzRW50cnkaNgoUUmVwb3J0ZWRNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASKIAQoLUnVuUHJvZ3Jlc3MSDAoEcm93cxgBIAEoAxISCgp0b3RhbF9yb3dzGAIgASgDEg0KBWVwb2NoGAMgASgFEhQKDHRvdGFsX2Vwb2NocxgEIAEoBRIMCgRsb3NzGAUgASgBEhQKDHNlY29uZHNfbGVmdBgGIAEoARIOCgZkZXRhaWwYByABKAkiwgEKBUVwb2NoEg0KBWVwb2NoGAEgASgFEhUKDXRyYWluaW5nX2xvc3MYAiABKAESFwoPdmFsaWRhdGlvbl9sb3NzGAMgASgBEg8KB3NlY29uZHMYBCABKAESOQoHbWV0cmljcxgFIAMoCzIoLm1pbGxyYWNlLnRyYWluaW5nLnYxLkVwb2NoLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASI6CghSdW5FcnJvchIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCSIkCg1HZXRSdW5SZXF1ZXN0EhMKAmlkGAEgASgJQge6SARyAhABIjgKDkdldFJ1blJlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1biJSCg9MaXN0UnVuc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASEgoKcGFnZV90b2tlbhgDIAEoCSJUChBMaXN0UnVuc1Jlc3BvbnNlEicKBHJ1bnMYASADKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiYKD1dhdGNoUnVuUmVxdWVzdBITCgJpZBgBIAEoCUIHukgEcgIQASI6ChBXYXRjaFJ1blJlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1biInChBDYW5jZWxSdW5SZXF1ZXN0EhMKAmlkGAEgASgJQge6SARyAhABIjsKEUNhbmNlbFJ1blJlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1biIrChJDb21wYXJlUnVuc1JlcXVlc3QSFQoDaWRzGAEgAygJQgi6SAWSAQIIAiI+ChNDb21wYXJlUnVuc1Jlc3BvbnNlEicKBHJ1bnMYASADKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4qdgoIUnVuU3RhdGUSGQoVUlVOX1NUQVRFX1VOU1BFQ0lGSUVEEAASCgoGUVVFVUVEEAESCwoHUlVOTklORxACEg0KCVNVQ0NFRURFRBADEgwKCFJFSkVDVEVEEAQSCgoGRkFJTEVEEAUSDQoJQ0FOQ0VMTEVEEAYqhwEKCFJ1blBoYXNlEhkKFVJVTl9QSEFTRV9VTlNQRUNJRklFRBAAEgsKB1JFQURJTkcQARIXChNGSVRUSU5HX1BSRVBBUkFUSU9OEAISDAoIVFJBSU5JTkcQAxINCglFWFBPUlRJTkcQBBIOCgpFVkFMVUFUSU5HEAUSDQoJUEFDS0FHSU5HEAYyzwQKD1RyYWluaW5nU2VydmljZRJZCghTdGFydFJ1bhIlLm1pbGxyYWNlLnRyYWluaW5nLnYxLlN0YXJ0UnVuUmVxdWVzdBomLm1pbGxyYWNlLnRyYWluaW5nLnYxLlN0YXJ0UnVuUmVzcG9uc2USWAoGR2V0UnVuEiMubWlsbHJhY2UudHJhaW5pbmcudjEuR2V0UnVuUmVxdWVzdBokLm1pbGxyYWNlLnRyYWluaW5nLnYxLkdldFJ1blJlc3BvbnNlIgOQAgESXgoITGlzdFJ1bnMSJS5taWxscmFjZS50cmFpbmluZy52MS5MaXN0UnVuc1JlcXVlc3QaJi5taWxscmFjZS50cmFpbmluZy52MS5MaXN0UnVuc1Jlc3BvbnNlIgOQAgESYAoIV2F0Y2hSdW4SJS5taWxscmFjZS50cmFpbmluZy52MS5XYXRjaFJ1blJlcXVlc3QaJi5taWxscmFjZS50cmFpbmluZy52MS5XYXRjaFJ1blJlc3BvbnNlIgOQAgEwARJcCglDYW5jZWxSdW4SJi5taWxscmFjZS50cmFpbmluZy52MS5DYW5jZWxSdW5SZXF1ZXN0GicubWlsbHJhY2UudHJhaW5pbmcudjEuQ2FuY2VsUnVuUmVzcG9uc2USZwoLQ29tcGFyZVJ1bnMSKC5taWxscmFjZS50cmFpbmluZy52MS5Db21wYXJlUnVuc1JlcXVlc3QaKS5taWxscmFjZS50cmFpbmluZy52MS5Db21wYXJlUnVuc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_millrace_model_v1_model_package, file_millrace_training_v1_training_spec]);
+  fileDesc("CittaWxscmFjZS90cmFpbmluZy92MS90cmFpbmluZ19zZXJ2aWNlLnByb3RvEhRtaWxscmFjZS50cmFpbmluZy52MSKRAQoPU3RhcnRSdW5SZXF1ZXN0EjgKBHNwZWMYASABKAsyIi5taWxscmFjZS50cmFpbmluZy52MS5UcmFpbmluZ1NwZWNCBrpIA8gBARIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSFAoMcmVxdWVzdGVkX2J5GAMgASgJEhUKDWNvZGVfcmV2aXNpb24YBCABKAkiOgoQU3RhcnRSdW5SZXNwb25zZRImCgNydW4YASABKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4ipwcKA1J1bhIKCgJpZBgBIAEoCRIwCgRzcGVjGAIgASgLMiIubWlsbHJhY2UudHJhaW5pbmcudjEuVHJhaW5pbmdTcGVjEi0KBXN0YXRlGAMgASgOMh4ubWlsbHJhY2UudHJhaW5pbmcudjEuUnVuU3RhdGUSLQoFcGhhc2UYBCABKA4yHi5taWxscmFjZS50cmFpbmluZy52MS5SdW5QaGFzZRIzCghwcm9ncmVzcxgFIAEoCzIhLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1blByb2dyZXNzEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgZlcG9jaHMYCSADKAsyGy5taWxscmFjZS50cmFpbmluZy52MS5FcG9jaBIxCgpldmFsdWF0aW9uGAogASgLMh0ubWlsbHJhY2UubW9kZWwudjEuRXZhbHVhdGlvbhIZChFwYWNrYWdlX3JlZmVyZW5jZRgLIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgMIAEoCRIUCgxwYWNrYWdlX3RhZ3MYDSADKAkSLQoFZXJyb3IYDiABKAsyHi5taWxscmFjZS50cmFpbmluZy52MS5SdW5FcnJvchIUCgxyZXF1ZXN0ZWRfYnkYDyABKAkSDwoHYmFja2VuZBgQIAEoCRIbChNkYXRhc2V0X3NuYXBzaG90X2lkGBEgASgJEhUKDXRyYWluaW5nX3Jvd3MYEiABKAMSFwoPdmFsaWRhdGlvbl9yb3dzGBMgASgDEhEKCXRlc3Rfcm93cxgUIAEoAxIPCgdyZXN1bWVzGBUgASgFEhUKDWNvZGVfcmV2aXNpb24YFiABKAkSCwoDbG9nGBcgAygJEkgKEHJlcG9ydGVkX21ldHJpY3MYGCADKAsyLi5taWxscmFjZS50cmFpbmluZy52MS5SdW4uUmVwb3J0ZWRNZXRyaWNzRW50cnkSKwoGdHJpYWxzGBkgAygLMhsubWlsbHJhY2UudHJhaW5pbmcudjEuVHJpYWwaNgoUUmVwb3J0ZWRNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASLtAQoFVHJpYWwSDgoGbnVtYmVyGAEgASgFEj8KCnBhcmFtZXRlcnMYAiADKAsyKy5taWxscmFjZS50cmFpbmluZy52MS5UcmlhbC5QYXJhbWV0ZXJzRW50cnkSHAoPdmFsaWRhdGlvbl9sb3NzGAMgASgBSACIAQESDwoHc2Vjb25kcxgEIAEoARINCgVlcnJvchgFIAEoCRIOCgZjaG9zZW4YBiABKAgaMQoPUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCEgoQX3ZhbGlkYXRpb25fbG9zcyKIAQoLUnVuUHJvZ3Jlc3MSDAoEcm93cxgBIAEoAxISCgp0b3RhbF9yb3dzGAIgASgDEg0KBWVwb2NoGAMgASgFEhQKDHRvdGFsX2Vwb2NocxgEIAEoBRIMCgRsb3NzGAUgASgBEhQKDHNlY29uZHNfbGVmdBgGIAEoARIOCgZkZXRhaWwYByABKAkiwgEKBUVwb2NoEg0KBWVwb2NoGAEgASgFEhUKDXRyYWluaW5nX2xvc3MYAiABKAESFwoPdmFsaWRhdGlvbl9sb3NzGAMgASgBEg8KB3NlY29uZHMYBCABKAESOQoHbWV0cmljcxgFIAMoCzIoLm1pbGxyYWNlLnRyYWluaW5nLnYxLkVwb2NoLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASI6CghSdW5FcnJvchIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCSIkCg1HZXRSdW5SZXF1ZXN0EhMKAmlkGAEgASgJQge6SARyAhABIjgKDkdldFJ1blJlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1biJSCg9MaXN0UnVuc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASEgoKcGFnZV90b2tlbhgDIAEoCSJUChBMaXN0UnVuc1Jlc3BvbnNlEicKBHJ1bnMYASADKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiYKD1dhdGNoUnVuUmVxdWVzdBITCgJpZBgBIAEoCUIHukgEcgIQASI6ChBXYXRjaFJ1blJlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1biInChBDYW5jZWxSdW5SZXF1ZXN0EhMKAmlkGAEgASgJQge6SARyAhABIjsKEUNhbmNlbFJ1blJlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1biIrChJDb21wYXJlUnVuc1JlcXVlc3QSFQoDaWRzGAEgAygJQgi6SAWSAQIIAiI+ChNDb21wYXJlUnVuc1Jlc3BvbnNlEicKBHJ1bnMYASADKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4qdgoIUnVuU3RhdGUSGQoVUlVOX1NUQVRFX1VOU1BFQ0lGSUVEEAASCgoGUVVFVUVEEAESCwoHUlVOTklORxACEg0KCVNVQ0NFRURFRBADEgwKCFJFSkVDVEVEEAQSCgoGRkFJTEVEEAUSDQoJQ0FOQ0VMTEVEEAYqhwEKCFJ1blBoYXNlEhkKFVJVTl9QSEFTRV9VTlNQRUNJRklFRBAAEgsKB1JFQURJTkcQARIXChNGSVRUSU5HX1BSRVBBUkFUSU9OEAISDAoIVFJBSU5JTkcQAxINCglFWFBPUlRJTkcQBBIOCgpFVkFMVUFUSU5HEAUSDQoJUEFDS0FHSU5HEAYyzwQKD1RyYWluaW5nU2VydmljZRJZCghTdGFydFJ1bhIlLm1pbGxyYWNlLnRyYWluaW5nLnYxLlN0YXJ0UnVuUmVxdWVzdBomLm1pbGxyYWNlLnRyYWluaW5nLnYxLlN0YXJ0UnVuUmVzcG9uc2USWAoGR2V0UnVuEiMubWlsbHJhY2UudHJhaW5pbmcudjEuR2V0UnVuUmVxdWVzdBokLm1pbGxyYWNlLnRyYWluaW5nLnYxLkdldFJ1blJlc3BvbnNlIgOQAgESXgoITGlzdFJ1bnMSJS5taWxscmFjZS50cmFpbmluZy52MS5MaXN0UnVuc1JlcXVlc3QaJi5taWxscmFjZS50cmFpbmluZy52MS5MaXN0UnVuc1Jlc3BvbnNlIgOQAgESYAoIV2F0Y2hSdW4SJS5taWxscmFjZS50cmFpbmluZy52MS5XYXRjaFJ1blJlcXVlc3QaJi5taWxscmFjZS50cmFpbmluZy52MS5XYXRjaFJ1blJlc3BvbnNlIgOQAgEwARJcCglDYW5jZWxSdW4SJi5taWxscmFjZS50cmFpbmluZy52MS5DYW5jZWxSdW5SZXF1ZXN0GicubWlsbHJhY2UudHJhaW5pbmcudjEuQ2FuY2VsUnVuUmVzcG9uc2USZwoLQ29tcGFyZVJ1bnMSKC5taWxscmFjZS50cmFpbmluZy52MS5Db21wYXJlUnVuc1JlcXVlc3QaKS5taWxscmFjZS50cmFpbmluZy52MS5Db21wYXJlUnVuc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_millrace_model_v1_model_package, file_millrace_training_v1_training_spec]);
 
 /**
  * @generated from message millrace.training.v1.StartRunRequest
@@ -119,7 +119,7 @@ export type Run = Message<"millrace.training.v1.Run"> & {
   endedAt?: Timestamp | undefined;
 
   /**
-   * One a finished epoch.
+   * One a finished epoch; of a search those of the trial under way, at last of the chosen one.
    *
    * @generated from field: repeated millrace.training.v1.Epoch epochs = 9;
    */
@@ -215,6 +215,13 @@ export type Run = Message<"millrace.training.v1.Run"> & {
    * @generated from field: map<string, double> reported_metrics = 24;
    */
   reportedMetrics: { [key: string]: number };
+
+  /**
+   * Of a search, in the order in which they were tried.
+   *
+   * @generated from field: repeated millrace.training.v1.Trial trials = 25;
+   */
+  trials: Trial[];
 };
 
 /**
@@ -223,6 +230,58 @@ export type Run = Message<"millrace.training.v1.Run"> & {
  */
 export const RunSchema: GenMessage<Run> = /*@__PURE__*/
   messageDesc(file_millrace_training_v1_training_service, 2);
+
+/**
+ * One setting of a search. Trials are compared on the validation split; the test split is for the chosen one alone.
+ *
+ * @generated from message millrace.training.v1.Trial
+ */
+export type Trial = Message<"millrace.training.v1.Trial"> & {
+  /**
+   * From 1.
+   *
+   * @generated from field: int32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Parameter to value.
+   *
+   * @generated from field: map<string, double> parameters = 2;
+   */
+  parameters: { [key: string]: number };
+
+  /**
+   * The log loss, for a regression the root of the mean squared error, of the validation split. Absent for one that failed.
+   *
+   * @generated from field: optional double validation_loss = 3;
+   */
+  validationLoss?: number | undefined;
+
+  /**
+   * @generated from field: double seconds = 4;
+   */
+  seconds: number;
+
+  /**
+   * Why it failed; empty otherwise.
+   *
+   * @generated from field: string error = 5;
+   */
+  error: string;
+
+  /**
+   * @generated from field: bool chosen = 6;
+   */
+  chosen: boolean;
+};
+
+/**
+ * Describes the message millrace.training.v1.Trial.
+ * Use `create(TrialSchema)` to create a new message.
+ */
+export const TrialSchema: GenMessage<Trial> = /*@__PURE__*/
+  messageDesc(file_millrace_training_v1_training_service, 3);
 
 /**
  * @generated from message millrace.training.v1.RunProgress
@@ -273,7 +332,7 @@ export type RunProgress = Message<"millrace.training.v1.RunProgress"> & {
  * Use `create(RunProgressSchema)` to create a new message.
  */
 export const RunProgressSchema: GenMessage<RunProgress> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 3);
+  messageDesc(file_millrace_training_v1_training_service, 4);
 
 /**
  * @generated from message millrace.training.v1.Epoch
@@ -310,7 +369,7 @@ export type Epoch = Message<"millrace.training.v1.Epoch"> & {
  * Use `create(EpochSchema)` to create a new message.
  */
 export const EpochSchema: GenMessage<Epoch> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 4);
+  messageDesc(file_millrace_training_v1_training_service, 5);
 
 /**
  * @generated from message millrace.training.v1.RunError
@@ -339,7 +398,7 @@ export type RunError = Message<"millrace.training.v1.RunError"> & {
  * Use `create(RunErrorSchema)` to create a new message.
  */
 export const RunErrorSchema: GenMessage<RunError> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 5);
+  messageDesc(file_millrace_training_v1_training_service, 6);
 
 /**
  * @generated from message millrace.training.v1.GetRunRequest
@@ -356,7 +415,7 @@ export type GetRunRequest = Message<"millrace.training.v1.GetRunRequest"> & {
  * Use `create(GetRunRequestSchema)` to create a new message.
  */
 export const GetRunRequestSchema: GenMessage<GetRunRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 6);
+  messageDesc(file_millrace_training_v1_training_service, 7);
 
 /**
  * @generated from message millrace.training.v1.GetRunResponse
@@ -373,7 +432,7 @@ export type GetRunResponse = Message<"millrace.training.v1.GetRunResponse"> & {
  * Use `create(GetRunResponseSchema)` to create a new message.
  */
 export const GetRunResponseSchema: GenMessage<GetRunResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 7);
+  messageDesc(file_millrace_training_v1_training_service, 8);
 
 /**
  * @generated from message millrace.training.v1.ListRunsRequest
@@ -406,7 +465,7 @@ export type ListRunsRequest = Message<"millrace.training.v1.ListRunsRequest"> & 
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 8);
+  messageDesc(file_millrace_training_v1_training_service, 9);
 
 /**
  * @generated from message millrace.training.v1.ListRunsResponse
@@ -428,7 +487,7 @@ export type ListRunsResponse = Message<"millrace.training.v1.ListRunsResponse"> 
  * Use `create(ListRunsResponseSchema)` to create a new message.
  */
 export const ListRunsResponseSchema: GenMessage<ListRunsResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 9);
+  messageDesc(file_millrace_training_v1_training_service, 10);
 
 /**
  * @generated from message millrace.training.v1.WatchRunRequest
@@ -445,7 +504,7 @@ export type WatchRunRequest = Message<"millrace.training.v1.WatchRunRequest"> & 
  * Use `create(WatchRunRequestSchema)` to create a new message.
  */
 export const WatchRunRequestSchema: GenMessage<WatchRunRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 10);
+  messageDesc(file_millrace_training_v1_training_service, 11);
 
 /**
  * @generated from message millrace.training.v1.WatchRunResponse
@@ -462,7 +521,7 @@ export type WatchRunResponse = Message<"millrace.training.v1.WatchRunResponse"> 
  * Use `create(WatchRunResponseSchema)` to create a new message.
  */
 export const WatchRunResponseSchema: GenMessage<WatchRunResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 11);
+  messageDesc(file_millrace_training_v1_training_service, 12);
 
 /**
  * @generated from message millrace.training.v1.CancelRunRequest
@@ -479,7 +538,7 @@ export type CancelRunRequest = Message<"millrace.training.v1.CancelRunRequest"> 
  * Use `create(CancelRunRequestSchema)` to create a new message.
  */
 export const CancelRunRequestSchema: GenMessage<CancelRunRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 12);
+  messageDesc(file_millrace_training_v1_training_service, 13);
 
 /**
  * @generated from message millrace.training.v1.CancelRunResponse
@@ -496,7 +555,7 @@ export type CancelRunResponse = Message<"millrace.training.v1.CancelRunResponse"
  * Use `create(CancelRunResponseSchema)` to create a new message.
  */
 export const CancelRunResponseSchema: GenMessage<CancelRunResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 13);
+  messageDesc(file_millrace_training_v1_training_service, 14);
 
 /**
  * @generated from message millrace.training.v1.CompareRunsRequest
@@ -513,7 +572,7 @@ export type CompareRunsRequest = Message<"millrace.training.v1.CompareRunsReques
  * Use `create(CompareRunsRequestSchema)` to create a new message.
  */
 export const CompareRunsRequestSchema: GenMessage<CompareRunsRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 14);
+  messageDesc(file_millrace_training_v1_training_service, 15);
 
 /**
  * @generated from message millrace.training.v1.CompareRunsResponse
@@ -530,7 +589,7 @@ export type CompareRunsResponse = Message<"millrace.training.v1.CompareRunsRespo
  * Use `create(CompareRunsResponseSchema)` to create a new message.
  */
 export const CompareRunsResponseSchema: GenMessage<CompareRunsResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 15);
+  messageDesc(file_millrace_training_v1_training_service, 16);
 
 /**
  * @generated from enum millrace.training.v1.RunState

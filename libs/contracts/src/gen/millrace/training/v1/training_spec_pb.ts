@@ -828,7 +828,10 @@ export const OutputSchema: GenMessage<Output> = /*@__PURE__*/
   messageDesc(file_millrace_training_v1_training_spec, 22);
 
 /**
- * Child runs, of which one becomes the champion.
+ * Trains several times with other parameters, and keeps the model with the best validation loss (log loss; for a
+ * regression the root of the mean squared error). The test split is for that one alone. Parameters of our own networks are
+ * learningRate, batchSize, epochs, l2, earlyStopping.patience, layers[0].dense and layers[1].dropout; a program gets its
+ * parameters, by names of its own, as MILLRACE_PARAMETERS.
  *
  * @generated from message millrace.training.v1.Search
  */
@@ -863,6 +866,8 @@ export const SearchSchema: GenMessage<Search> = /*@__PURE__*/
  */
 export type RandomSearch = Message<"millrace.training.v1.RandomSearch"> & {
   /**
+   * How many settings are drawn, by the spec's seed. At most 1000.
+   *
    * @generated from field: uint32 trials = 1;
    */
   trials: number;
@@ -881,6 +886,8 @@ export const RandomSearchSchema: GenMessage<RandomSearch> = /*@__PURE__*/
   messageDesc(file_millrace_training_v1_training_spec, 24);
 
 /**
+ * What a parameter is drawn from. Whole numbers are rounded.
+ *
  * @generated from message millrace.training.v1.Range
  */
 export type Range = Message<"millrace.training.v1.Range"> & {
@@ -955,6 +962,8 @@ export const NumberListSchema: GenMessage<NumberList> = /*@__PURE__*/
   messageDesc(file_millrace_training_v1_training_spec, 27);
 
 /**
+ * Every combination, at most 1000.
+ *
  * @generated from message millrace.training.v1.GridSearch
  */
 export type GridSearch = Message<"millrace.training.v1.GridSearch"> & {
