@@ -21,6 +21,9 @@ export type { ModelPackageReader, PackagedFile, ResolvedPackage } from "./packag
 export { type PackageReference, parsePackageReference } from "./package-reference.ts";
 export { PackageTooLargeError } from "./package-too-large-error.ts";
 export { PackageUnknownError } from "./package-unknown-error.ts";
+export type { PromotionOrder } from "./promotion/promote.ts";
+export type { Promotion, PromotionGate } from "./promotion/promotion.ts";
+export { PromotionRefusedError } from "./promotion/promotion-refused-error.ts";
 export { ReferenceInvalidError } from "./reference-invalid-error.ts";
 export { RegistryUnavailableError } from "./registry-unavailable-error.ts";
 export { SchemaMismatchError } from "./schema-mismatch-error.ts";

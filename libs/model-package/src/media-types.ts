@@ -15,6 +15,8 @@ export const mediaTypes = {
   imageConfig: "application/vnd.oci.image.config.v1+json",
   tarLayer: "application/vnd.oci.image.layer.v1.tar",
   sigstoreBundle: "application/vnd.dev.sigstore.bundle.v0.3+json",
+  /** Of ours: a record that a tag was moved to a package. */
+  promotion: "application/vnd.millrace.promotion.v1+json",
 } as const;
 
 export const annotations = {

@@ -6,6 +6,7 @@ import type { ArtifactStore } from "./artifact-store.ts";
 import { digestOf } from "./digest.ts";
 import type { ModelStore } from "./model-store.ts";
 import type { ModelStoreOptions } from "./open-model-store.ts";
+import { promotionContract } from "./promotion/promotion.contract.ts";
 import { samplePackage } from "./sample-package.fixture.ts";
 import { signatureContract } from "./signing/signature.contract.ts";
 import type { Transfer } from "./transfer.ts";
@@ -217,6 +218,7 @@ export const modelStoreContract = (kind: string, harness: ModelStoreHarness): vo
     });
 
     signatureContract(() => ({ store, artifacts }));
+    promotionContract(() => ({ store, artifacts }));
 
     test("a malformed name is refused before anything is asked", async () => {
       for (const reference of [

@@ -9,6 +9,8 @@ import { type PackageContent, type PackageFile, type PackagePart, sizeLimits } f
 import { type ModelPackageReader, PackageFiles, PackageReader, type ResolvedPackage } from "./package-reader.ts";
 import { checkRepository, checkTag, formatPackageReference, parsePackageReference } from "./package-reference.ts";
 import { PackageUnknownError } from "./package-unknown-error.ts";
+import type { PromotionOrder } from "./promotion/promote.ts";
+import type { Promotion } from "./promotion/promotion.ts";
 import { ReferenceInvalidError } from "./reference-invalid-error.ts";
 import type { PackageSigner } from "./signing/signing-key.ts";
 import type { TrustedKey } from "./signing/trusted-key.ts";
@@ -181,6 +183,30 @@ export class ModelStore {
     decodeManifest(`${repository}@${digest}`, bytes);
     const descriptor = packageDescriptor(digest, bytes);
     await this.#artifacts.writeManifest(repository, { descriptor, bytes }, [tag], signal);
+  }
+
+  /**
+   * Points a tag at a package and keeps a record of it beside the package: who, when, why, what the tag meant before, and
+   * what the package's gates said. Rolling back is promoting what it meant before.
+   *
+   * @throws PackageUnknownError, PackageMalformedError; PromotionRefusedError where gates were not passed, or another moved
+   * the tag meanwhile.
+   */
+  async promote(reference: string, order: PromotionOrder, signal?: AbortSignal): Promise<Promotion> {
+    checkTag(order.tag);
+    const { resolved, bytes } = await this.#find(reference, signal);
+    const { evaluation } = (await this.pull(formatPackageReference(resolved), [], signal)).manifest;
+    const gates = (evaluation?.gates ?? []).map(({ rule, value, passed }) => ({ rule, value, passed }));
+    const subject = { descriptor: packageDescriptor(resolved.digest, bytes), bytes };
+    const { promote } = await import("./promotion/promote.ts");
+    return promote(this.#artifacts, resolved.repository, subject, gates, order, new Date(), signal);
+  }
+
+  /** The promotions that have led a tag to what it means now, the newest first; empty where it was moved without them. */
+  async promotions(repository: string, tag: string, signal?: AbortSignal): Promise<Promotion[]> {
+    checkTag(tag);
+    const { promotionHistory } = await import("./promotion/promote.ts");
+    return promotionHistory(this.#artifacts, checkRepository(repository), tag, signal);
   }
 
   async close(): Promise<void> {

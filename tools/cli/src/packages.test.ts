@@ -57,6 +57,38 @@ beforeEach(() => {
 afterAll(() => rmSync(root, { recursive: true }));
 
 describe("millrace package", { timeout: 60_000 }, () => {
+  test("promotes with a record, tells what a tag meant when, and rolls back", async () => {
+    const store = { MILLRACE_MODEL_STORE_URL: "oci:./models" };
+    await succeed("push ./double oci:./models/double:one");
+    writeFileSync(at("double/README.md"), "# another");
+    await succeed("push ./double oci:./models/double:two");
+    const one = digestIn(await succeed("promote double:one production --reason first --by ada", store));
+    const between = new Date().toISOString();
+    const told = await succeed("promote double:two production --reason better --by bob", store);
+    expect(told).toMatch(new RegExp(`^double:production is sha256:.*, before ${one}, by bob at 20`));
+    const rows = (await succeed("history double:production", store)).trim().split("\n");
+    expect(rows.map((row) => row.split(/ {2,}/).slice(2))).toEqual([
+      ["by", "reason", "gates"],
+      ["bob", "better", "none"],
+      ["ada", "first", "none"],
+    ]);
+    expect(digestIn(await succeed(`history double:production --at ${between}`, store))).toBe(one);
+    expect(await succeed("history double:production --at 2001-01-01", store)).toBe(
+      "double:production has no record of what it meant at 2001-01-01.\n",
+    );
+    expect(digestIn(await succeed("rollback double:production --reason late", store))).toBe(one);
+    const json: { to: string; reason: string }[] = JSON.parse(await succeed("history double:production --json", store));
+    expect(json.map(({ reason }) => reason)).toEqual(["late", "better", "first"]);
+    expect(await millrace("history double", store)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("names no tag"),
+    });
+    expect(await millrace("rollback double:one --reason x", store)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("has no promotion with a package before it"),
+    });
+  });
+
   test("makes a package of a bare ONNX file, which says its inputs and outputs by itself", async () => {
     const pushed = await succeed("push double/model.onnx oci:./models/double:v1");
     expect(pushed).toMatch(/^double@sha256:[0-9a-f]{64} {2}v1\n$/);

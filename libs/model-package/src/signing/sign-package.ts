@@ -2,11 +2,11 @@ import { createPublicKey } from "node:crypto";
 import { bundleToJSON, toDSSEBundle } from "@sigstore/bundle";
 import { dsse } from "@sigstore/core";
 import type { ArtifactStore } from "../artifact-store.ts";
-import { canonicalJson, type Json } from "../canonical-json.ts";
+import type { Json } from "../canonical-json.ts";
 import type { Descriptor } from "../descriptor.ts";
-import { type Digest, digestOf } from "../digest.ts";
-import { descriptorJson } from "../encode-package.ts";
+import type { Digest } from "../digest.ts";
 import { annotations, mediaTypes } from "../media-types.ts";
+import { attachReferrer } from "../referrer.ts";
 import { signPredicateType, statementOf, statementPayloadType } from "./signed-statement.ts";
 import { keyHint, type PackageSigner } from "./signing-key.ts";
 
@@ -39,32 +39,13 @@ export const signManifest = async (
   for (const one of bundle.content.dsseEnvelope.signatures) {
     one.keyid = "";
   }
-  // Through JSON once more, for the library leaves members with the value undefined in it.
-  const layer = blobOf(mediaTypes.sigstoreBundle, JSON.parse(JSON.stringify(bundleToJSON(bundle))) as Json);
-  const config = blobOf(mediaTypes.empty, {});
-  for (const { descriptor, bytes } of [layer, config]) {
-    await artifacts.writeBlob(repository, descriptor, bytes, signal);
-  }
   const notes = {
     [annotations.created]: `${now.toISOString().slice(0, 19)}Z`,
     [annotations.bundleContent]: "dsse-envelope",
     [annotations.bundlePredicateType]: signPredicateType,
   };
-  const manifest = blobOf(mediaTypes.manifest, {
-    schemaVersion: 2,
-    mediaType: mediaTypes.manifest,
-    artifactType: mediaTypes.sigstoreBundle,
-    config: descriptorJson(config.descriptor),
-    layers: [descriptorJson(layer.descriptor)],
-    subject: descriptorJson(subject),
-    annotations: notes,
-  });
-  const descriptor = { ...manifest.descriptor, artifactType: mediaTypes.sigstoreBundle, annotations: notes };
-  await artifacts.writeManifest(repository, { descriptor, bytes: manifest.bytes, subject: subject.digest }, [], signal);
-  return descriptor.digest;
-};
-
-const blobOf = (mediaType: string, value: Json): { readonly descriptor: Descriptor; readonly bytes: Uint8Array } => {
-  const bytes = Buffer.from(canonicalJson(value));
-  return { bytes, descriptor: { mediaType, digest: digestOf(bytes), size: bytes.byteLength } };
+  // Through JSON once more, for the library leaves members with the value undefined in it.
+  const value = JSON.parse(JSON.stringify(bundleToJSON(bundle))) as Json;
+  const content = { mediaType: mediaTypes.sigstoreBundle, value, annotations: notes };
+  return attachReferrer(artifacts, repository, subject, content, signal);
 };

@@ -1,12 +1,13 @@
 import { type Bundle, bundleFromJSON, isBundleWithDsseEnvelope, isBundleWithPublicKey } from "@sigstore/bundle";
 import { type TrustMaterial, toSignedEntity, VerificationError, Verifier } from "@sigstore/verify";
 import type { ArtifactStore } from "../artifact-store.ts";
-import { type Descriptor, readDescriptor } from "../descriptor.ts";
+import type { Descriptor } from "../descriptor.ts";
 import type { Digest } from "../digest.ts";
 import { mediaTypes } from "../media-types.ts";
 import { PackageCorruptError } from "../package-corrupt-error.ts";
 import { formatPackageReference } from "../package-reference.ts";
 import { PackageTooLargeError } from "../package-too-large-error.ts";
+import { parseObject, readReferrer } from "../referrer.ts";
 import { SignatureInvalidError } from "./signature-invalid-error.ts";
 import { digestsOfStatement, statementPayloadType } from "./signed-statement.ts";
 import { type ReadTrustedKey, readTrustedKeys, type TrustedKey } from "./trusted-key.ts";
@@ -81,7 +82,15 @@ const judge = async (
   signal: AbortSignal | undefined,
 ): Promise<Judged> => {
   try {
-    const bytes = await readBundle(artifacts, repository, digest, referrer, signal);
+    const bytes = await readReferrer(
+      artifacts,
+      repository,
+      digest,
+      referrer.digest,
+      mediaTypes.sigstoreBundle,
+      signatureLimitBytes,
+      signal,
+    );
     return typeof bytes === "string" ? { refused: bytes } : judgeBundle(bytes, digest, keys);
   } catch (error) {
     // One broken signature must not hide a good one beside it.
@@ -90,34 +99,6 @@ const judge = async (
     }
     throw error;
   }
-};
-
-/** The bytes of the bundle that a referrer carries, or why there are none. */
-const readBundle = async (
-  artifacts: ArtifactStore,
-  repository: string,
-  digest: Digest,
-  referrer: Descriptor,
-  signal: AbortSignal | undefined,
-): Promise<Uint8Array | string> => {
-  const bytes = await artifacts.readManifest(repository, referrer.digest, signatureLimitBytes, signal);
-  if (bytes === undefined) {
-    return "is listed, but not there";
-  }
-  const manifest = parseObject(bytes);
-  const subject = readDescriptor(manifest?.subject);
-  if (subject?.digest !== digest) {
-    return `belongs to another digest, ${subject?.digest ?? "none"}`;
-  }
-  const layers: readonly unknown[] = Array.isArray(manifest?.layers) ? manifest.layers : [];
-  const layer = readDescriptor(layers[0]);
-  if (layers.length !== 1 || layer?.mediaType !== mediaTypes.sigstoreBundle) {
-    return "is no signature: expected a Sigstore bundle as its one layer";
-  }
-  if (layer.size > signatureLimitBytes) {
-    throw new PackageTooLargeError("Its bundle", layer.size, signatureLimitBytes);
-  }
-  return (await artifacts.readBlob(repository, layer, signal)) ?? "names a bundle that is not there";
 };
 
 const judgeBundle = (bytes: Uint8Array, digest: Digest, keys: readonly ReadTrustedKey[]): Judged => {
@@ -173,16 +154,5 @@ const isSignedBy = (bundle: Bundle, { publicKey }: ReadTrustedKey): boolean => {
       return false;
     }
     throw error;
-  }
-};
-
-const parseObject = (bytes: Uint8Array): Record<string, unknown> | undefined => {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
   }
 };
