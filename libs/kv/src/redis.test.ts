@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { hasBacking, startRedis, startRedisCluster } from "@millrace/backing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { kvContract } from "./kv.contract.ts";
@@ -51,6 +52,41 @@ describe.skipIf(!hasBacking("redis"))("with a real Redis", () => {
         remove: () => cluster.remove(),
       };
     },
+  });
+
+  describe("a Redis that evicts", () => {
+    const unsuitable = { reasonName: "STORE_UNSUITABLE", code: "FAILED_PRECONDITION" };
+
+    test("is refused, since rows would begin anew", async () => {
+      const redis = await startRedis({ args: ["--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"] });
+      await expect(openKv(redis.url)).rejects.toMatchObject({
+        ...unsuitable,
+        message: expect.stringContaining("maxmemory-policy volatile-lru"),
+      });
+      await redis.remove();
+    });
+
+    test("is noticed when it is set later; one that is full and evicts nothing refuses writes", async () => {
+      const redis = await startRedis({ args: ["--maxmemory-policy", "allkeys-lru"] });
+      // Without a limit there is nothing to evict for.
+      const kv = await openKv(redis.url);
+      await kv.incarnation();
+      const set = (...words: string[]) =>
+        execFileSync("redis-cli", ["-p", String(redis.port), "config", "set", ...words]);
+      set("maxmemory", "100kb");
+      await expect(kv.incarnation()).rejects.toMatchObject(unsuitable);
+      set("maxmemory-policy", "noeviction");
+      await kv.incarnation();
+      const write = { key: Buffer.from("k"), expectedVersion: 0, value: Buffer.from("1") };
+      await expect(kv.compareAndSetMany([write])).rejects.toMatchObject({
+        code: "UNAVAILABLE",
+        message: expect.stringContaining("it refused with OOM"),
+      });
+      set("maxmemory", "0");
+      expect(await kv.compareAndSetMany([write])).toEqual([true]);
+      await kv.close();
+      await redis.remove();
+    });
   });
 
   describe("a prefix", () => {

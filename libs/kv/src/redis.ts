@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { MillraceError } from "@millrace/errors";
 import { Cluster, type Redis } from "ioredis";
 import { hashTag, requireKeys, requireOneHashTag } from "./key.ts";
 import type { ConditionalWrite, Kv, Versioned } from "./kv.ts";
@@ -8,6 +9,7 @@ import { RedisMget } from "./redis-mget.ts";
 import { compareAndSetScript, transactScript } from "./redis-scripts.ts";
 import { type RedisSettings, readRedisUrl } from "./redis-url.ts";
 import { StoreUnavailableError } from "./store-unavailable-error.ts";
+import { StoreUnsuitableError } from "./store-unsuitable-error.ts";
 
 const writesPerScript = 200;
 const scanCount = 1000;
@@ -167,6 +169,8 @@ class RedisKv implements Kv {
       Promise.all(
         (await this.#masters()).map(async (node) => {
           const about = `${await node.info("server")}\n${await node.info("replication")}`;
+          // It may have been set since the connection was made.
+          await refuseEviction(node, this.#settings);
           // The process, and the history of writes that it continues: a restart changes the first, a failover both.
           return ["run_id", "master_replid", "role"].map((name) => field(about, name)).join("/");
         }),
@@ -197,7 +201,23 @@ class RedisKv implements Kv {
   }
 }
 
-const unavailable = (settings: RedisSettings, error: unknown): StoreUnavailableError => {
+/**
+ * A Redis that evicts drops entries silently when its memory is full: a row would begin anew, and count from zero.
+ * @throws StoreUnsuitableError
+ */
+const refuseEviction = async (node: Redis, { shownAs }: RedisSettings): Promise<void> => {
+  const memory = await node.info("memory");
+  const policy = field(memory, "maxmemory_policy");
+  if (Number(field(memory, "maxmemory")) > 0 && policy !== "noeviction") {
+    throw new StoreUnsuitableError(
+      shownAs,
+      `it evicts entries when its memory is full (maxmemory-policy ${policy}); set the policy noeviction`,
+    );
+  }
+};
+
+const unavailable = (settings: RedisSettings, error: unknown): MillraceError => {
+  if (error instanceof StoreUnsuitableError) return error;
   const isReply = error instanceof Error && error.name === "ReplyError";
   // A reply begins with a word of Redis's own, such as READONLY, LOADING or WRONGPASS; the rest may name keys.
   const code = isReply ? (/^[A-Z]+/.exec(error.message)?.[0] ?? "ERR") : undefined;
@@ -238,7 +258,7 @@ const untilAborted = async <T>(work: Promise<T>, signal: AbortSignal | undefined
 
 /**
  * Opens Redis by URL, and fails at once where it does not answer.
- * @throws StoreUrlInvalidError, StoreUnavailableError
+ * @throws StoreUrlInvalidError, StoreUnavailableError, StoreUnsuitableError
  */
 export const openRedis = async (url: string): Promise<Kv> => {
   const settings = readRedisUrl(url);
@@ -250,6 +270,8 @@ export const openRedis = async (url: string): Promise<Kv> => {
   try {
     await untilReady(connection);
     await connection.ping();
+    const nodes = connection instanceof Cluster ? connection.nodes("master") : [connection];
+    for (const node of nodes) await refuseEviction(node, settings);
   } catch (error) {
     connection.disconnect();
     throw unavailable(settings, error);

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -91,13 +92,24 @@ describe.skipIf(!hasBacking("redis", "kafka"))(
         await redis.kill();
         await redis.start();
       },
+      fillStore: () => {
+        const limit = (bytes: string) =>
+          execFileSync("redis-cli", ["-p", String(redis.port), "config", "set", "maxmemory", bytes]);
+        limit("1mb");
+        return () => limit("0");
+      },
     });
   },
 );
 
 function faults(
   start: () => Promise<Harness>,
-  more: { killStore?: () => Promise<void>; kills?: readonly number[] } = {},
+  more: {
+    readonly killStore?: () => Promise<void>;
+    /** Has the store refuse writes until what it returns is called. */
+    readonly fillStore?: () => () => void;
+    readonly kills?: readonly number[];
+  } = {},
 ): void {
   let harness: Harness;
   let online: Kv;
@@ -240,8 +252,23 @@ function faults(
     await expectUndisturbed();
   });
 
-  const { killStore } = more;
-  if (killStore === undefined) return;
+  const { killStore, fillStore } = more;
+  if (killStore === undefined || fillStore === undefined) return;
+
+  test("waits while the store is full, loses nothing, and gives equal values when there is room again", async () => {
+    await append(total / 2);
+    const one = worker("full");
+    await one.configure(definitions());
+    await applied("full", 0.3);
+    const mend = fillStore();
+    await append(total / 2);
+    const isDone = applied("full").then(() => true);
+    expect(await Promise.race([isDone, new Promise((resolve) => setTimeout(() => resolve(false), 3000))])).toBe(false);
+    mend();
+    await isDone;
+    await one.close();
+    await expectUndisturbed();
+  });
 
   test("gives equal values when the store loses its last writes", async () => {
     await append(total / 2);

@@ -53,7 +53,7 @@ class CommandTrainerForbiddenError extends MillraceError {
   constructor() {
     super(
       "PERMISSION_DENIED",
-      Reason.TRAINING_SPEC_INVALID,
+      Reason.PERMISSION_DENIED,
       "spec.trainer.command: this service runs no programs. Whoever operates it allows them with MILLRACE_ALLOW_COMMAND_TRAINER=true.",
     );
   }
