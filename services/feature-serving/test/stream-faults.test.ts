@@ -9,6 +9,7 @@ import { DeadLetterSchema } from "@millrace/contracts/millrace/event/v1/event";
 import { type EventLog, openEventLog } from "@millrace/event-log";
 import { compileRepository } from "@millrace/feature-definition";
 import { type Kv, openKv } from "@millrace/kv";
+import { Kafka, logLevel } from "kafkajs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { assembleDefinitions } from "../src/applied-definitions.ts";
 import { Catalogue } from "../src/catalogue.ts";
@@ -92,6 +93,12 @@ describe.skipIf(!hasBacking("redis", "kafka"))(
         await redis.kill();
         await redis.start();
       },
+      repartition: async (topic, count) => {
+        const admin = new Kafka({ brokers: [`127.0.0.1:${kafka.port}`], logLevel: logLevel.NOTHING }).admin();
+        await admin.connect();
+        await admin.createPartitions({ topicPartitions: [{ topic, count }] });
+        await admin.disconnect();
+      },
       fillStore: () => {
         const limit = (bytes: string) =>
           execFileSync("redis-cli", ["-p", String(redis.port), "config", "set", "maxmemory", bytes]);
@@ -108,6 +115,7 @@ function faults(
     readonly killStore?: () => Promise<void>;
     /** Has the store refuse writes until what it returns is called. */
     readonly fillStore?: () => () => void;
+    readonly repartition?: (topic: string, count: number) => Promise<void>;
     readonly kills?: readonly number[];
   } = {},
 ): void {
@@ -252,8 +260,28 @@ function faults(
     await expectUndisturbed();
   });
 
-  const { killStore, fillStore } = more;
-  if (killStore === undefined || fillStore === undefined) return;
+  const { killStore, fillStore, repartition } = more;
+  if (killStore === undefined || fillStore === undefined || repartition === undefined) return;
+
+  test("gives equal values when a topic of 3 partitions gets 6", async () => {
+    await append(total / 2);
+    const one = worker("repartitioned");
+    await one.configure(definitions());
+    await applied("repartitioned", 0.3);
+    await repartition(topic, 6);
+    // By another log: ours still knows of three.
+    const other = await openEventLog(harness.stores.eventLogUrl);
+    const records = randomRecords(random, total / 2);
+    const partitions = new Set<number>();
+    for (let at = 0; at < records.length; at += 500) {
+      for (const { partition } of await other.append(topic, records.slice(at, at + 500))) partitions.add(partition);
+    }
+    await other.close();
+    expect([...partitions].some((partition) => partition >= 3)).toBe(true);
+    await applied("repartitioned");
+    await one.close();
+    await expectUndisturbed();
+  });
 
   test("waits while the store is full, loses nothing, and gives equal values when there is room again", async () => {
     await append(total / 2);

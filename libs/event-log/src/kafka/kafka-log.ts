@@ -27,8 +27,12 @@ const mostPartitions = 1024;
 /** Told of what kafkajs itself calls an error or a warning. Most are retried to success: they are for a debug log. */
 export type KafkaNotice = (notice: { readonly level: "error" | "warn"; readonly message: string }) => void;
 
+/** How long partitions that are added to a topic may go unnoticed, by members of groups and by who appends. */
+const partitionsKnownForMs = 10_000;
+
 interface TopicPartitions {
   readonly count: number;
+  readonly untilMs: number;
   next: number;
 }
 
@@ -194,6 +198,7 @@ class KafkaLog implements EventLog {
         sessionTimeout: 10_000,
         heartbeatInterval: 2000,
         rebalanceTimeout: 60_000,
+        metadataMaxAge: partitionsKnownForMs,
       }),
       options,
     );
@@ -245,9 +250,10 @@ class KafkaLog implements EventLog {
 
   async #partitions(topic: string): Promise<TopicPartitions> {
     const known = this.#partitionsOf.get(topic);
-    if (known !== undefined) return known;
+    if (known !== undefined && performance.now() < known.untilMs) return known;
     const { partitions } = await this.topic(topic);
-    const found = { count: partitions, next: 0 };
+    const untilMs = performance.now() + partitionsKnownForMs;
+    const found = { count: partitions, untilMs, next: known?.next ?? 0 };
     this.#partitionsOf.set(topic, found);
     return found;
   }
