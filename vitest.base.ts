@@ -3,5 +3,12 @@ import type { ViteUserConfig } from "vitest/config";
 // Vite resolves the packages of the workspace by itself, and reads no NODE_OPTIONS.
 const conditions = ["@millrace/source", "module", "node", "development|production"];
 
-/** What every package's tests have in common: packages are taken from their sources. */
-export const testSources: ViteUserConfig = { resolve: { conditions }, ssr: { resolve: { conditions } } };
+/**
+ * What every package's tests have in common: packages are taken from their sources, and a machine that does other work
+ * beside is no failure. A test that hangs still ends.
+ */
+export const testSources: ViteUserConfig = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: { testTimeout: 60_000, hookTimeout: 60_000 },
+};

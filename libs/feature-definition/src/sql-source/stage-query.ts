@@ -38,8 +38,8 @@ export const stageQuery = async (
       `COPY (SELECT ${read.join(", ")} FROM ${rows}${order}) TO ${quoteText(path)} (FORMAT parquet)`,
     );
     const tag = await rowsTag(
-      rows,
-      copied.map((_column, index) => csvColumn(index)),
+      path,
+      copied.map(({ name }) => quoteIdentifier(name)),
       session,
     );
     return { path, name: `${source.connection}: ${source.query}`, sizeBytes: (await stat(path)).size, tag };
@@ -48,10 +48,15 @@ export const stageQuery = async (
   }
 };
 
-/** A tag of rows whatever their order and however a file would hold them: their number and a sum of their hashes. */
-const rowsTag = async (rows: string, columns: readonly string[], session: DuckDbSession): Promise<string> => {
-  const hash = `md5(CAST(to_json([${columns.join(", ")}]) AS VARCHAR))`;
-  const half = (from: number): string => `sum(CAST('0x' || substr(${hash}, ${from}, 15) AS BIGINT))`;
-  const found = await session.rows(`SELECT count(*), ${half(1)}, ${half(16)} FROM ${rows}`);
+/**
+ * A tag of rows whatever their order and however the file holds them: their number, and the sum of half of each row's MD5.
+ * PostgreSQL's text has no NUL, which therefore can stand between values and for null.
+ */
+const rowsTag = async (path: string, columns: readonly string[], session: DuckDbSession): Promise<string> => {
+  const texts = columns.map((column) => `coalesce(CAST(${column} AS VARCHAR), chr(0) || 'n')`);
+  const hash = `md5_number(concat_ws(chr(0), ${texts.join(", ")}))`;
+  const found = await session.rows(
+    `SELECT count(*), sum(CAST(${hash} >> 64 AS HUGEINT)) FROM read_parquet(${quoteText(path)})`,
+  );
   return found.flat().map(String).join(" ");
 };
