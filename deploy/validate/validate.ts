@@ -64,6 +64,12 @@ const valueSets = {
     "deployments[0].versions[0].version=1",
     "deployments[0].versions[0].package=flight_delay:candidate",
   ],
+  "secrets as files": [
+    "services.feature-serving.secrets[0].secret=sql-connections",
+    "services.feature-serving.secrets[0].mountPath=/secrets/sql",
+    "services.feature-serving.environment.MILLRACE_SQL_CONNECTIONS_FILE=/secrets/sql/connections",
+    "services.feature-serving.temporarySpace=50Gi",
+  ],
   "everything replicated on stores by URL": services.flatMap((name) => [
     `services.${name}.replicas=3`,
     `services.${name}.persistence.enabled=false`,
@@ -88,6 +94,7 @@ report("kubeconform: a misspelt field is refused", broken.passed ? "It took `rea
 
 const refused = {
   "an unknown value": "services.training.replica=2",
+  "a secret without a folder": "services.training.secrets[0].secret=x",
   "a URL of no store": "urls.modelStore=s3://bucket",
   "replicas on one volume": "services.training.replicas=2",
 };

@@ -122,6 +122,10 @@ spec:
             {{- if .root.Values.registryCredentialsSecret }}
             - { name: docker, mountPath: /docker, readOnly: true }
             {{- end }}
+            {{- range $index, $secret := $values.secrets }}
+            # The folder, not a file: a secret that changes is seen.
+            - { name: secret-{{ $index }}, mountPath: {{ $secret.mountPath }}, readOnly: true }
+            {{- end }}
       volumes:
         - name: data
           {{- if $persistence.enabled }}
@@ -130,7 +134,7 @@ spec:
           emptyDir: {}
           {{- end }}
         - name: tmp
-          emptyDir: { sizeLimit: 1Gi }
+          emptyDir: { sizeLimit: {{ $values.temporarySpace | default "1Gi" }} }
         {{- if .files }}
         - name: deployments
           configMap: { name: {{ $fullName }}-deployments }
@@ -140,6 +144,10 @@ spec:
           secret:
             secretName: {{ . }}
             items: [{ key: .dockerconfigjson, path: config.json }]
+        {{- end }}
+        {{- range $index, $secret := $values.secrets }}
+        - name: secret-{{ $index }}
+          secret: { secretName: {{ $secret.secret }}, defaultMode: 0440 }
         {{- end }}
 ---
 apiVersion: v1
