@@ -11,7 +11,7 @@ export { checkSchema, type ServedField } from "./check-schema.ts";
 export { type Digest, digestOf, isDigest } from "./digest.ts";
 export { type BaseImage, type BasePlatform, readBaseImage } from "./image/base-image.ts";
 export { FolderUnusableError } from "./layout/folder-unusable-error.ts";
-export { ModelStore, type PushedImage, type SignedPackage } from "./model-store.ts";
+export { ModelStore, type PushedImage, type SignedPackage, type TaggedPackage } from "./model-store.ts";
 export { type ModelStoreOptions, openModelStore } from "./open-model-store.ts";
 export type { PackageContent, PackagePart } from "./package-content.ts";
 export { PackageContentInvalidError } from "./package-content-invalid-error.ts";

@@ -234,6 +234,22 @@ export const modelStoreContract = (kind: string, harness: ModelStoreHarness): vo
       }
     });
 
+    test("all packages with a tag are told with their manifests, and nothing else", async () => {
+      const one = await store.push("team/flight_delay", samplePackage({ card: "one" }), ["a", "b"]);
+      const two = await store.push("team/flight_delay", samplePackage({ card: "two" }), ["c"]);
+      const other = await store.push("churn", samplePackage(), ["a"]);
+      await store.push("churn", samplePackage({ card: "untagged" }));
+      await store.pushImage("churn:a", ["image"]);
+      const found = await Array.fromAsync(store.packages());
+      const sorted = found.toSorted((x, y) => (x.tags.join() + x.repository < y.tags.join() + y.repository ? -1 : 1));
+      expect(sorted.map(({ repository, digest, tags }) => [repository, digest, tags])).toEqual([
+        ["team/flight_delay", one.digest, ["a", "b"]],
+        ["churn", other.digest, ["a"]],
+        ["team/flight_delay", two.digest, ["c"]],
+      ]);
+      expect(found.map(({ manifest }) => manifest.lineage?.datasetSnapshotId)).toEqual(Array(3).fill("snapshot-1"));
+    });
+
     test("many pushes at once lose no tag", async () => {
       const names = Array.from({ length: 12 }, (_, index) => `t${String(index).padStart(2, "0")}`);
       await Promise.all(names.map((tag) => store.push("flight_delay", samplePackage({ card: tag }), [tag])));

@@ -1,3 +1,4 @@
+import type { ModelPackage } from "@millrace/contracts/millrace/model/v1/model_package";
 import type { ArtifactStore } from "./artifact-store.ts";
 import { checkConfig, decodeManifest, decodeModelPackage, isPackageManifest } from "./decode-package.ts";
 import type { Descriptor } from "./descriptor.ts";
@@ -24,6 +25,11 @@ export interface PushedImage extends ResolvedPackage {
 export interface SignedPackage extends ResolvedPackage {
   /** The digest of the signature's own manifest. */
   readonly signature: Digest;
+}
+
+export interface TaggedPackage extends ResolvedPackage {
+  readonly tags: readonly string[];
+  readonly manifest: ModelPackage;
 }
 
 /**
@@ -171,6 +177,25 @@ export class ModelStore {
       if (isPackageManifest(`${repository}:${tag}`, bytes)) packages.set(tag, resolved.digest);
     }
     return packages;
+  }
+
+  /**
+   * Every package that has a tag, repository by repository, with its tags and its manifest. Packages that only their digest
+   * names are not among them: no store lists those.
+   *
+   * @throws RegistryUnavailableError where a registry keeps no catalogue; all that `pull` throws.
+   */
+  async *packages(signal?: AbortSignal): AsyncGenerator<TaggedPackage> {
+    for (const repository of await this.repositories(signal)) {
+      const tagsOf = new Map<Digest, string[]>();
+      for (const [tag, digest] of await this.packageTags(repository, signal)) {
+        tagsOf.set(digest, [...(tagsOf.get(digest) ?? []), tag]);
+      }
+      for (const [digest, tags] of tagsOf) {
+        const { manifest } = await this.pull(`${repository}@${digest}`, [], signal);
+        yield { repository, digest, tags, manifest };
+      }
+    }
   }
 
   /** Points a tag at a package that the repository holds already. @throws PackageUnknownError, PackageMalformedError */

@@ -10,17 +10,17 @@ export interface StoreOptions {
  * A command on packages, with the option that says where they are.
  * @param usage the name, then its arguments: `tag <reference> <tag>`.
  */
-export const storeCommand = (usage: string, description: string): Command =>
-  new Command()
-    .name(usage.split(" ")[0] ?? "")
-    .arguments(usage.split(" ").slice(1).join(" "))
-    .description(description)
-    .addOption(
-      new Option(
-        "--store <url>",
-        "the model store that names without a URL are in: oci:./folder or oci://registry/prefix",
-      ).env("MILLRACE_MODEL_STORE_URL"),
-    );
+export const storeCommand = (usage: string, description: string): Command => {
+  const [name = "", ...words] = usage.split(" ");
+  const command = new Command().name(name).description(description);
+  if (words.length > 0) command.arguments(words.join(" "));
+  return command.addOption(
+    new Option(
+      "--store <url>",
+      "the model store that names without a URL are in: oci:./folder or oci://registry/prefix",
+    ).env("MILLRACE_MODEL_STORE_URL"),
+  );
+};
 
 /** Opens a store, shows on a terminal how far its transfers have come, and closes it whatever happens. */
 export const withStore = async <T>(url: string, use: (store: ModelStore) => Promise<T>): Promise<T> => {

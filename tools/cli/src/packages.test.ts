@@ -57,6 +57,63 @@ beforeEach(() => {
 afterAll(() => rmSync(root, { recursive: true }));
 
 describe("millrace package", { timeout: 60_000 }, () => {
+  test("says what a package came from, and which packages came from something", async () => {
+    const store = { MILLRACE_MODEL_STORE_URL: "oci:./models" };
+    const manifest = {
+      name: "double",
+      lineage: {
+        specName: "delay",
+        specHash: "5f",
+        datasetSnapshotId: "files-12ab",
+        seed: "7",
+        parameters: { l2: 0.5 },
+      },
+      features: {
+        featureService: "delay_v1",
+        featureServiceVersion: "3",
+        inputs: [
+          { feature: "airport__delay", input: "x", featureView: "airport", source: "arrivals", owner: "ops@x.org" },
+        ],
+      },
+    };
+    writeFileSync(at("double/millrace.json"), JSON.stringify(manifest));
+    const digest = digestIn(await succeed("push ./double oci:./models/double:one"));
+    rmSync(at("double/millrace.json"));
+    await succeed("push ./double oci:./models/plain:one");
+    const told = await succeed("lineage double:one", store);
+    expect(told.split("\n").map((line) => line.trim().replaceAll(/ {2,}/g, " | "))).toEqual([
+      "from",
+      `package | double@${digest}`,
+      "spec | delay 5f",
+      "seed | 7",
+      "parameters | l2 0.5",
+      "dataset | files-12ab",
+      "rows | 0 to train, 0 to validate, 0 to test",
+      "feature service | delay_v1@3",
+      "",
+      "feature | view | source | owner",
+      "airport__delay | airport | arrivals | ops@x.org",
+      "",
+    ]);
+    const expected = [{ package: `double@${digest}`, tags: ["one"], reads: ["airport__delay"] }];
+    for (const words of [
+      "--dataset files-12",
+      "--feature-view airport",
+      "--source arrivals",
+      "--feature-service delay_v1",
+      "--feature-service delay_v1@3 --source arrivals",
+    ]) {
+      expect(JSON.parse(await succeed(`using ${words} --json`, store)), words).toEqual(expected);
+    }
+    for (const words of ["--dataset x", "--feature-view arrivals", "--feature-service delay_v1@2"]) {
+      expect(await succeed(`using ${words}`, store)).toBe("No package with a tag came from it.\n");
+    }
+    expect(await millrace("using", store)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining("expects --dataset"),
+    });
+  });
+
   test("promotes with a record, tells what a tag meant when, and rolls back", async () => {
     const store = { MILLRACE_MODEL_STORE_URL: "oci:./models" };
     await succeed("push ./double oci:./models/double:one");

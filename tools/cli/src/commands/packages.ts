@@ -9,6 +9,7 @@ import { Command } from "commander";
 import { enumName, printMessage, printTable, sizeText, timeText } from "../output.ts";
 import { packageLocation, packageReference } from "../package-location.ts";
 import { type StoreOptions, storeCommand, withStore } from "../package-store.ts";
+import { packageLineageCommands } from "./package-lineage.ts";
 import { packagePromotionCommands } from "./package-promotion.ts";
 import { packageSigningCommands } from "./package-signing.ts";
 import { packageTransferCommands } from "./package-transfer.ts";
@@ -22,6 +23,7 @@ export const packageCommands = (): Command[] => {
       .action(show),
     storeCommand("tags <repository>", "lists the tags of a repository").action(tags),
     storeCommand("tag <reference> <tag>", "points one more tag at a package").action(tag),
+    ...packageLineageCommands(),
     ...packagePromotionCommands(),
     ...packageSigningCommands(),
   ];
