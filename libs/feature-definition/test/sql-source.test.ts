@@ -260,6 +260,21 @@ describe.skipIf(!hasBacking("postgres"))("a sql source on PostgreSQL", { timeout
     expect((await client.query("SELECT count(*) FROM sales")).rows).toEqual([{ count: "1000" }]);
   });
 
+  test("is given up in the middle of a copy, and leaves nothing", async () => {
+    const before = await readdir(tmpdir());
+    const slow =
+      "SELECT shop, happened_at, amount FROM sales, (SELECT pg_sleep(0.05) FROM generate_series(1, 200) i) s";
+    const source = compiledSource(sourceOf(slow, [{ name: "amount", type: "INT64" }]));
+    const reading = BatchRows.open(source, location(), everyTime, AbortSignal.timeout(500));
+    await expect(reading).rejects.toMatchObject({ name: "TimeoutError" });
+    const running = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'millrace' AND state = 'active'";
+    await expect.poll(async () => (await client.query(running)).rowCount, { timeout: 10_000 }).toBe(0);
+    const left = (await readdir(tmpdir())).filter(
+      (name) => name.startsWith("millrace-duckdb-") && !before.includes(name),
+    );
+    expect(left).toEqual([]);
+  });
+
   test("reports a database that goes away in the middle of a copy, and leaves nothing", async () => {
     const slow = sourceOf(
       "SELECT shop, happened_at, amount FROM sales, (SELECT pg_sleep(0.05) FROM generate_series(1, 100) i) s",

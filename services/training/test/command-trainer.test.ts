@@ -149,6 +149,15 @@ describe("a program that trains", () => {
     expect(processesOf("hang")).toEqual([]);
   });
 
+  test("that leaves a process behind which holds its output open ends all the same", async () => {
+    const script = `
+      require("child_process").spawn("sleep", ["30"], { detached: true, stdio: "inherit" }).unref();
+      console.log("left"); process.exit(4)`;
+    const { id } = await startRun(exampleSpec({ trainer: { command: { argv: [process.execPath, "-e", script] } } }));
+    const run = await watch(id);
+    expect(run.error?.message).toBe("The trainer ended with exit code 4. Its last lines: left");
+  });
+
   test("is stopped with its run when that is cancelled", async () => {
     const { id } = await startRun(exampleSpec(command("hang")));
     await watch(id, ({ log }) => log.length > 0);

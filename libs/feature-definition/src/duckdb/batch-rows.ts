@@ -52,11 +52,17 @@ export class BatchRows {
 
   /**
    * @param times leaves out what happened outside of them; of a `sql` source it is not even copied.
+   * @param signal ends a copy that is under way.
    * @throws SourceDataInvalidError, SqlConnectionInvalidError, SqlConnectionUnavailableError, EngineFailedError
    */
-  static async open(source: CompiledSource, location: DataLocation, times: EventTimes): Promise<BatchRows> {
+  static async open(
+    source: CompiledSource,
+    location: DataLocation,
+    times: EventTimes,
+    signal?: AbortSignal,
+  ): Promise<BatchRows> {
     if (source.batch === undefined) throw new EngineFailedError(`The source ${source.name} has no batch data.`);
-    const session = await DuckDbSession.open({ threads: 1 });
+    const session = await DuckDbSession.open({ threads: 1, signal });
     try {
       const bounds = { column: source.eventTime, ...times };
       const what = `the source ${source.name}`;
@@ -68,6 +74,7 @@ export class BatchRows {
       return new BatchRows(source, sha256(JSON.stringify(tags)).slice(0, 16), session, relation, times);
     } catch (error) {
       session.close();
+      signal?.throwIfAborted();
       throw engineError(error);
     }
   }

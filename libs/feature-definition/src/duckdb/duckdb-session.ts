@@ -13,6 +13,8 @@ export interface DuckDbOptions {
   readonly memoryLimit?: string;
   /** Below it, what does not fit into memory is kept as long as the session. Default: the system's temporary folder. */
   readonly tempFolder?: string;
+  /** Ends what the session waits for beside DuckDB: copies of SQL sources. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -24,19 +26,28 @@ export const disabledOptimizers = "common_subexpressions,expression_rewriter";
 /** One DuckDB in memory with one connection. Whoever opens it closes it. */
 export class DuckDbSession {
   readonly connection: DuckDBConnection;
+  /** For files that are needed as long as the session; it goes with it, and nobody else may read it. */
+  readonly folder: string;
+  readonly signal: AbortSignal | undefined;
   readonly #instance: DuckDBInstance;
-  readonly #folder: string;
 
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, folder: string) {
+  private constructor(
+    instance: DuckDBInstance,
+    connection: DuckDBConnection,
+    folder: string,
+    signal: AbortSignal | undefined,
+  ) {
     this.#instance = instance;
     this.connection = connection;
-    this.#folder = folder;
+    this.folder = folder;
+    this.signal = signal;
   }
 
   /** @throws EngineFailedError if DuckDB refuses the options. */
   static async open(options: DuckDbOptions = {}): Promise<DuckDbSession> {
     const folder = join(options.tempFolder ?? tmpdir(), `millrace-duckdb-${randomUUID()}`);
     try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
       const instance = await DuckDBInstance.create(":memory:", {
         threads: String(options.threads ?? 2),
         memory_limit: options.memoryLimit ?? "2GB",
@@ -49,8 +60,9 @@ export class DuckDbSession {
       await connection.run("SET TimeZone = 'UTC'");
       await connection.run(`SET disabled_optimizers = '${disabledOptimizers}'`);
       await connection.run("SET lock_configuration = true");
-      return new DuckDbSession(instance, connection, folder);
+      return new DuckDbSession(instance, connection, folder, options.signal);
     } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
       throw new EngineFailedError("DuckDB could not be started with these options.", error);
     }
   }
@@ -60,15 +72,9 @@ export class DuckDbSession {
     return (await this.connection.run(sql)).getRows();
   }
 
-  /** A folder for files that are needed as long as the session; it goes with it. */
-  async folder(): Promise<string> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
-    return this.#folder;
-  }
-
   close(): void {
     this.connection.closeSync();
     this.#instance.closeSync();
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 }

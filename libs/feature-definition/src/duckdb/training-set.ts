@@ -60,7 +60,7 @@ export async function* trainingSet(options: TrainingSetOptions): AsyncGenerator<
   const { signal } = options;
   signal?.throwIfAborted();
   const threads = options.deterministic === true ? { threads: 1 } : {};
-  const session = await DuckDbSession.open({ ...options.engine, ...threads });
+  const session = await DuckDbSession.open({ ...options.engine, ...threads, signal });
   const interrupt = (): void => session.connection.interrupt();
   signal?.addEventListener("abort", interrupt, { once: true });
   try {

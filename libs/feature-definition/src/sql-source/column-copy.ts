@@ -37,7 +37,7 @@ const listOf = (jsonType: string, element?: ColumnCopy): ColumnCopy => ({
       : `CASE WHEN ${column} IS NOT NULL THEN array_to_json(ARRAY(SELECT ${element.write("u.x")} FROM unnest(${column}) WITH ORDINALITY AS u(x, place) ORDER BY u.place)) END`,
   read: (column) => {
     const list = `from_json(${column}, '["${jsonType}"]')`;
-    return element === undefined ? list : `list_transform(${list}, x -> ${element.read("x")})`;
+    return element === undefined ? list : `list_transform(${list}, lambda x: ${element.read("x")})`;
   },
 });
 

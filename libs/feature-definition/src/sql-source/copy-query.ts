@@ -33,7 +33,7 @@ const connectTimeoutMs = 10_000;
  * Copies what a query gives into a CSV file, by one COPY in one read-only transaction: null as `\N`, all else quoted.
  * @param what whose data it is, for errors.
  * @throws SqlConnectionInvalidError, SqlConnectionUnavailableError; SourceDataInvalidError where the database refuses
- * the query.
+ * the query; the signal's reason.
  */
 export const copyQuery = (
   { connection, query: text }: SqlSource,
@@ -41,9 +41,10 @@ export const copyQuery = (
   csvFile: string,
   what: string,
   bounds?: TimeBounds | "no rows",
+  signal?: AbortSignal,
 ): Promise<CopiedQuery> => {
   const query = parsed(text, what);
-  return inTransaction(connection, connectionsFile, what, async (client) => {
+  return inTransaction(connection, connectionsFile, what, signal, async (client) => {
     const columns = await describe(client, query);
     const copied = columns.flatMap(({ name, copy }) => (copy === undefined ? [] : [copy.write(quoteIdentifier(name))]));
     if (copied.length === 0) {
@@ -53,7 +54,7 @@ export const copyQuery = (
     }
     const select = `SELECT ${copied.join(", ")} FROM (\n${query.text}\n) AS q${where(bounds, columns)}`;
     const rows = client.query(copyTo(`COPY (${select}) TO STDOUT (FORMAT csv, NULL '\\N', FORCE_QUOTE *)`));
-    await pipeline(rows, createWriteStream(csvFile, { mode: 0o600 }));
+    await pipeline(rows, createWriteStream(csvFile, { mode: 0o600 }), { ...(signal !== undefined && { signal }) });
     return { columns, isOrdered: query.isOrdered };
   });
 };
@@ -68,7 +69,7 @@ export const estimateRows = (
   what: string,
 ): Promise<number> => {
   const query = parsed(text, what);
-  return inTransaction(connection, connectionsFile, what, async (client) => {
+  return inTransaction(connection, connectionsFile, what, undefined, async (client) => {
     const explained = await client.query<{ "QUERY PLAN": readonly { Plan: { "Plan Rows": number } }[] }>(
       `EXPLAIN (FORMAT JSON) ${query.text}`,
     );
@@ -110,6 +111,7 @@ const inTransaction = async <T>(
   connection: string,
   connectionsFile: string | undefined,
   what: string,
+  signal: AbortSignal | undefined,
   work: (client: Client) => Promise<T>,
 ): Promise<T> => {
   const connectionString = await connectionAddress(connection, connectionsFile);
@@ -128,9 +130,25 @@ const inTransaction = async <T>(
     await client.query("SET LOCAL extra_float_digits = 3; SET LOCAL TimeZone = 'UTC'");
     return await work(client);
   } catch (error) {
+    if (signal?.aborted === true) await cancelQuery(client, connectionString);
+    signal?.throwIfAborted();
     throw asOwnError(error, connection, what);
   } finally {
     await client.end();
+  }
+};
+
+/** Has the server stop a query that nobody waits for: by itself it may go on for long before it notices. */
+const cancelQuery = async ({ processID }: Client & { processID?: number }, connectionString: string): Promise<void> => {
+  const other = new Client({ connectionString, connectionTimeoutMillis: connectTimeoutMs });
+  other.on("error", () => undefined);
+  try {
+    await other.connect();
+    await other.query("SELECT pg_cancel_backend($1)", [processID]);
+  } catch {
+    // The server is gone, or takes no more connections: then the query ends when it next writes to the closed one.
+  } finally {
+    await other.end();
   }
 };
 

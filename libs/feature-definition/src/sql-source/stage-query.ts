@@ -23,16 +23,17 @@ export const stageQuery = async (
   session: DuckDbSession,
   bounds?: TimeBounds | "no rows",
 ): Promise<DataFile> => {
-  const stem = join(await session.folder(), crypto.randomUUID());
+  const stem = join(session.folder, crypto.randomUUID());
   const csv = `${stem}.csv`;
   try {
-    const { columns, isOrdered } = await copyQuery(source, connectionsFile, csv, what, bounds);
+    const { columns, isOrdered } = await copyQuery(source, connectionsFile, csv, what, bounds, session.signal);
     const copied = columns.flatMap(({ name, copy }) => (copy === undefined ? [] : [{ name, copy }]));
     const types = copied.map((_column, index) => `'c${index}': 'VARCHAR'`).join(", ");
     const rows = `read_csv(${quoteText(csv)}, auto_detect = false, header = false, delim = ',', quote = '"', escape = '"',
       nullstr = '\\N', allow_quoted_nulls = false, parallel = false, max_line_size = ${longestRowBytes}, columns = {${types}})`;
     const read = copied.map(({ name, copy }, index) => `${copy.read(csvColumn(index))} AS ${quoteIdentifier(name)}`);
     const path = `${stem}.parquet`;
+    const { size } = await stat(csv);
     const order = isOrdered ? "" : " ORDER BY ALL";
     await session.connection.run(
       `COPY (SELECT ${read.join(", ")} FROM ${rows}${order}) TO ${quoteText(path)} (FORMAT parquet)`,
@@ -42,7 +43,7 @@ export const stageQuery = async (
       copied.map(({ name }) => quoteIdentifier(name)),
       session,
     );
-    return { path, name: `${source.connection}: ${source.query}`, sizeBytes: (await stat(path)).size, tag };
+    return { path, name: `${source.connection}: ${source.query}`, sizeBytes: size, tag };
   } finally {
     await rm(csv, { force: true });
   }

@@ -10,7 +10,7 @@ import { type MaterializeProgress, materializeView } from "./materialize-view.ts
 
 // The thread of one materialization: it opens its own stores.
 
-await serveThread<MaterializeThreadData, MaterializeProgress>(async function* (data) {
+await serveThread<MaterializeThreadData, MaterializeProgress>(async function* (data, signal) {
   const online = await openKv(data.onlineStoreUrl);
   const registryKv = data.registryUrl === data.onlineStoreUrl ? online : await openKv(data.registryUrl);
   const log = await openEventLog(data.eventLogUrl);
@@ -33,6 +33,7 @@ await serveThread<MaterializeThreadData, MaterializeProgress>(async function* (d
       tombstones,
       batchData,
       topicPartitions,
+      signal,
     })) {
       const { rows, totalRows, keys, done } = step;
       yield { rows, totalRows, keys, done };

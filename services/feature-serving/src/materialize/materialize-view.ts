@@ -45,6 +45,7 @@ export interface MaterializeOptions {
   readonly batchData: DataLocation;
   /** For a topic that does not exist yet. */
   readonly topicPartitions: number;
+  readonly signal?: AbortSignal;
 }
 
 export interface MaterializeProgress {
@@ -73,10 +74,11 @@ const batchRows = 20_000;
 export async function* materializeView(options: MaterializeOptions): AsyncGenerator<MaterializeProgress> {
   const { view, online, batchData, tombstones } = options;
   const viewId = `${view.name}@${view.version}`;
-  const data = await BatchRows.open(view.source, batchData, {
+  const times = {
     fromUs: Math.max(options.fromUs ?? Number.NEGATIVE_INFINITY, firstReachable(view, options.toUs)),
     toUs: options.toUs ?? Number.POSITIVE_INFINITY,
-  });
+  };
+  const data = await BatchRows.open(view.source, batchData, times, options.signal);
   try {
     const { rows: totalRows, completeUpToUs } = await data.summary();
     const id = runId(options, data.snapshot);

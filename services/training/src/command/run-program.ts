@@ -59,6 +59,7 @@ export const runProgram = async (program: Program): Promise<void> => {
   const endAtOnce = (): void => end("SIGKILL");
   process.once("exit", endAtOnce);
   let grace: NodeJS.Timeout | undefined;
+  let letGo: NodeJS.Timeout | undefined;
   const stop = (): void => {
     end("SIGTERM");
     grace = setTimeout(endAtOnce, graceMs);
@@ -79,8 +80,12 @@ export const runProgram = async (program: Program): Promise<void> => {
   try {
     if (pid !== undefined) await rememberGroup(groupFile, pid);
     const how = await exit;
-    // Those that it has left behind would hold its output open.
+    // Those that it has left behind would hold its output open; some may have left its group, too.
     endAtOnce();
+    letGo = setTimeout(() => {
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }, graceMs);
     await log;
     signal.throwIfAborted();
     const lines = last.length === 0 ? "It printed nothing." : `Its last lines: ${last.join(" | ").slice(-1000)}`;
@@ -94,13 +99,17 @@ export const runProgram = async (program: Program): Promise<void> => {
   } finally {
     clearTimeout(timeout);
     clearTimeout(grace);
+    clearTimeout(letGo);
     signal.removeEventListener("abort", stop);
     process.removeListener("exit", endAtOnce);
     await endRememberedGroup(groupFile);
   }
 };
 
-/** Writes both streams into one file, up to its greatest size, and tells their lines. */
+/**
+ * Writes both streams into one file, up to its greatest size, and tells their lines.
+ * @throws TrainerFailedError where the file cannot be written, as on a full disk.
+ */
 const writeLog = async (
   file: string,
   stdout: NodeJS.ReadableStream,
@@ -111,7 +120,7 @@ const writeLog = async (
   let bytes = 0;
   const read = async (stream: NodeJS.ReadableStream): Promise<void> => {
     const lines = new LineSplitter(onLine);
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    for await (const chunk of chunksOf(stream)) {
       lines.write(chunk);
       const isTheLast = bytes < mostLogBytes && bytes + chunk.length >= mostLogBytes;
       if (bytes < mostLogBytes && !log.write(chunk)) await once(log, "drain");
@@ -120,7 +129,21 @@ const writeLog = async (
     }
     lines.end();
   };
-  await Promise.all([read(stdout), read(stderr)]);
+  // Waited for at the end; an error in the middle makes the writes below fail, too.
+  const written = finished(log).catch((cause: NodeJS.ErrnoException) => {
+    const why = `What the trainer printed could not be written: ${cause.code ?? cause.message}.`;
+    throw new TrainerFailedError("trainer.command", why, cause);
+  });
+  await Promise.race([Promise.all([read(stdout), read(stderr)]), written]);
   log.end();
-  await finished(log);
+  await written;
 };
+
+/** What comes until the stream ends, or is let go of. */
+async function* chunksOf(stream: NodeJS.ReadableStream): AsyncGenerator<Buffer> {
+  try {
+    yield* stream as AsyncIterable<Buffer>;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ERR_STREAM_PREMATURE_CLOSE") throw error;
+  }
+}
