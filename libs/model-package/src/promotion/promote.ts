@@ -36,13 +36,12 @@ export const promote = async (
     throw new PromotionRefusedError(name, tag, `its gates were not passed: ${rules}`);
   }
   const from = await artifacts.resolveTag(repository, tag, signal);
-  if (from === to) {
-    const [newest] = await promotionsOf(artifacts, repository, to, tag, signal);
-    if (newest !== undefined) return newest;
-  }
-  const before = from === undefined ? [] : await promotionsOf(artifacts, repository, from, tag, signal);
+  const [last] = await promotionsOf(artifacts, repository, to, tag, signal);
+  if (from === to && last !== undefined) return last;
+  const [before] = from === undefined ? [] : await promotionsOf(artifacts, repository, from, tag, signal);
   // Clocks differ between machines; a history that goes back in time would be read wrongly.
-  const at = new Date(Math.max(now.getTime(), (before[0]?.at.getTime() ?? 0) + 1));
+  const knownMs = [before, last].map((promotion) => promotion?.at.getTime() ?? 0);
+  const at = new Date(Math.max(now.getTime(), ...knownMs.map((ms) => ms + 1)));
   const promotion = { tag, from: from === to ? undefined : from, to, by, at, reason, gates };
   await writePromotion(artifacts, repository, subject.descriptor, promotion, signal);
   const meanwhile = await artifacts.resolveTag(repository, tag, signal);

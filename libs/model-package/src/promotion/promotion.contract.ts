@@ -76,7 +76,16 @@ export const promotionContract = (
       expect(error.message).toContain("its gates were not passed: ROC_AUC at least 0.7, it is 0.6500");
       expect((await stores().store.resolve("flight_delay:production")).digest).toBe(good);
       await promote(bad, { despiteGates: true });
+      const broken = samplePackage({ card: "no number" });
+      const gates = [{ metric: "R2", rule: "R2 at least 0", value: Number.NaN, passed: false }];
+      broken.manifest.evaluation = create(EvaluationSchema, { gates });
+      const { digest } = await stores().store.push("flight_delay", broken);
+      await promote(digest, { despiteGates: true });
+      expect((await history())[0]?.gates).toEqual([{ rule: "R2 at least 0", value: Number.NaN, passed: false }]);
+      await promote(bad, { despiteGates: true });
       expect((await history()).map(({ to, gates }) => [to, gates[0]?.passed])).toEqual([
+        [bad, false],
+        [digest, false],
         [bad, false],
         [good, true],
       ]);

@@ -47,7 +47,12 @@ export const writePromotion = (
     by,
     at: at.toISOString(),
     reason,
-    gates: gates.map(({ rule, value: measured, passed }) => ({ rule, value: measured, passed })),
+    // JSON has no word for what is no number; the text is that of protobuf's mapping.
+    gates: gates.map(({ rule, value: measured, passed }) => ({
+      rule,
+      value: Number.isFinite(measured) ? measured : String(measured),
+      passed,
+    })),
   };
   const notes = { [annotations.created]: at.toISOString() };
   return attachReferrer(
@@ -115,7 +120,8 @@ const decode = (record: Readonly<Record<string, unknown>> | undefined, digest: D
 const decodeGate = (gate: unknown): PromotionGate[] => {
   if (typeof gate !== "object" || gate === null) return [];
   const { rule, value, passed } = gate as Readonly<Record<string, unknown>>;
-  return typeof rule === "string" && typeof value === "number" && typeof passed === "boolean"
-    ? [{ rule, value, passed }]
+  const measured = typeof value === "number" ? value : typeof value === "string" ? Number(value) : undefined;
+  return typeof rule === "string" && measured !== undefined && typeof passed === "boolean"
+    ? [{ rule, value: measured, passed }]
     : [];
 };

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Task } from "@millrace/contracts/millrace/model/v1/model_package";
 import { MillraceError, Reason } from "@millrace/errors";
 import type { NetworkInput } from "@millrace/onnx";
+import { TrainerFailedError } from "../command/trainer-failed-error.ts";
 import { metricsOf } from "../evaluation/metric-of.ts";
 import { type FinishedEpoch, replaceFile } from "../network/checkpoint.ts";
 import { openTrained } from "../pipeline/open-trained.ts";
@@ -137,7 +138,10 @@ const lossOf = async (trained: TrainedModel, { table, split, signal }: TrainingT
     trained.check(validation, scores);
     const labels = Float64Array.from(validation, (row) => table.labels[row] ?? Number.NaN);
     const weights = table.weights && Float64Array.from(validation, (row) => table.weights?.[row] ?? 1);
-    return metricsOf(task, labels, scores)(task === Task.BINARY ? "LOG_LOSS" : "RMSE", weights);
+    const loss = metricsOf(task, labels, scores)(task === Task.BINARY ? "LOG_LOSS" : "RMSE", weights);
+    // No loss is better or worse than one that is no number.
+    if (!Number.isFinite(loss)) throw new TrainerFailedError("search", `The model's validation loss is ${loss}.`);
+    return loss;
   } finally {
     await scored.close();
   }
