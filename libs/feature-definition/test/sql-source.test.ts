@@ -7,7 +7,7 @@ import { FeatureRepositorySchema } from "@millrace/contracts/millrace/feature/v1
 import { EntityQuerySchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { tableFromIPC } from "apache-arrow";
 import { Client } from "pg";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { BatchRows, countBatchRows, trainingSet } from "../src/duckdb/index.ts";
 import { compileRepository } from "../src/index.ts";
 
@@ -129,6 +129,16 @@ describe.skipIf(!hasBacking("postgres"))("a sql source on PostgreSQL", { timeout
     await rm(folder, { recursive: true });
   });
 
+  /** What is left behind is seen, whatever other tests leave beside it; Node looks at the variable each time. */
+  const ownTemporaryFolder = async (): Promise<string> => {
+    const own = await mkdtemp(join(folder, "tmp-"));
+    vi.stubEnv("TMPDIR", own);
+    return own;
+  };
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
   const location = () => ({ dataRoot: folder, sqlConnectionsFile });
   const sales = sourceOf("SELECT shop, happened_at, amount FROM sales", [{ name: "amount", type: "INT64" }]);
 
@@ -182,6 +192,7 @@ describe.skipIf(!hasBacking("postgres"))("a sql source on PostgreSQL", { timeout
   });
 
   test("makes training sets from entity rows of a query, in the query's order, and removes what it copied", async () => {
+    const own = await ownTemporaryFolder();
     const repository = repositoryOf(sales);
     const service = repository.services.get("all");
     if (service === undefined) throw new Error("no service");
@@ -196,10 +207,10 @@ describe.skipIf(!hasBacking("postgres"))("a sql source on PostgreSQL", { timeout
       },
       extra: { amount: "amount" },
     });
-    const before = await readdir(tmpdir());
     const parts: Uint8Array[] = [];
     for await (const part of trainingSet({ repository, service, entityRows: { query }, ...location() })) {
       if (part.kind === "arrow") parts.push(part.bytes);
+      if (part.kind !== "progress" || part.rows > 0) expect(await readdir(own)).toHaveLength(1);
     }
     const table = tableFromIPC(parts).toArray();
     const expected = await client.query(`SELECT shop, amount, (SELECT count(*) FROM sales e WHERE e.shop = r.shop
@@ -208,10 +219,7 @@ describe.skipIf(!hasBacking("postgres"))("a sql source on PostgreSQL", { timeout
     expect(
       table.map((row) => ({ shop: row.shop, amount: Number(row.amount), count: String(row.sales__count_1h) })),
     ).toEqual(expected.rows);
-    const left = (await readdir(tmpdir())).filter(
-      (name) => name.startsWith("millrace-duckdb-") && !before.includes(name),
-    );
-    expect(left).toEqual([]);
+    expect(await readdir(own)).toEqual([]);
   });
 
   test("tells how many rows the planner expects, without reading them", async () => {
@@ -261,7 +269,7 @@ describe.skipIf(!hasBacking("postgres"))("a sql source on PostgreSQL", { timeout
   });
 
   test("is given up in the middle of a copy, and leaves nothing", async () => {
-    const before = await readdir(tmpdir());
+    const own = await ownTemporaryFolder();
     const slow =
       "SELECT shop, happened_at, amount FROM sales, (SELECT pg_sleep(0.05) FROM generate_series(1, 200) i) s";
     const source = compiledSource(sourceOf(slow, [{ name: "amount", type: "INT64" }]));
@@ -269,18 +277,15 @@ describe.skipIf(!hasBacking("postgres"))("a sql source on PostgreSQL", { timeout
     await expect(reading).rejects.toMatchObject({ name: "TimeoutError" });
     const running = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'millrace' AND state = 'active'";
     await expect.poll(async () => (await client.query(running)).rowCount, { timeout: 10_000 }).toBe(0);
-    const left = (await readdir(tmpdir())).filter(
-      (name) => name.startsWith("millrace-duckdb-") && !before.includes(name),
-    );
-    expect(left).toEqual([]);
+    expect(await readdir(own)).toEqual([]);
   });
 
   test("reports a database that goes away in the middle of a copy, and leaves nothing", async () => {
+    const own = await ownTemporaryFolder();
     const slow = sourceOf(
       "SELECT shop, happened_at, amount FROM sales, (SELECT pg_sleep(0.05) FROM generate_series(1, 100) i) s",
       [{ name: "amount", type: "INT64" }],
     );
-    const before = await readdir(tmpdir());
     const reading = rowsOf(slow);
     const ended = (async () => {
       for (;;) {
@@ -292,10 +297,7 @@ describe.skipIf(!hasBacking("postgres"))("a sql source on PostgreSQL", { timeout
     })();
     await expect(reading).rejects.toMatchObject({ code: "UNAVAILABLE" });
     await ended;
-    const left = (await readdir(tmpdir())).filter(
-      (name) => name.startsWith("millrace-duckdb-") && !before.includes(name),
-    );
-    expect(left).toEqual([]);
+    expect(await readdir(own)).toEqual([]);
   });
 });
 
