@@ -181,6 +181,22 @@ describe.skipIf(!hasBacking("postgres"))("a sql source on PostgreSQL", { timeout
     expect(await rowsOf(sales)).toEqual(before);
   });
 
+  test.each(["timestamptz", "timestamp", "date"])(
+    "copies only what happened in the times that are asked for (%s)",
+    async (type) => {
+      await client.query(`CREATE TABLE times AS SELECT 'a' AS shop, (timestamptz 'epoch' + i * interval '7 hours 1 microsecond')::${type} AS happened_at
+      FROM generate_series(-50, 50) i`);
+      const source = sourceOf("SELECT * FROM times", []);
+      const all = (await rowsOf(source)).rows.map(({ row }) => Number(row[1])).sort((a, b) => a - b);
+      const [fromUs = 0, toUs = 0] = [all[20], all[70]];
+      const some = await rowsOf(source, { fromUs, toUs });
+      expect(some.rows.map(({ row }) => Number(row[1])).sort((a, b) => a - b)).toEqual(
+        all.filter((us) => us >= fromUs && us < toUs),
+      );
+      await client.query("DROP TABLE times");
+    },
+  );
+
   test("copies only what happened in the times that are asked for, and goes on from an ordinal", async () => {
     const { rows } = await rowsOf(sales);
     const times = rows.map(({ row }) => Number(row[1])).sort((a, b) => a - b);

@@ -6,6 +6,8 @@ export interface ColumnCopy {
   readonly write: (column: string) => string;
   /** The SQL in DuckDB that reads what `write` has written from a VARCHAR column, whose quoted name comes. */
   readonly read: (column: string) => string;
+  /** Of a time: the SQL in PostgreSQL of an instant to compare the column itself with, so that an index on it serves. */
+  readonly instant?: (us: number) => string;
 }
 
 const same = (type: string): ColumnCopy => ({
@@ -17,7 +19,11 @@ const same = (type: string): ColumnCopy => ({
 // extract is exact.
 const microseconds = (value: string): string => `CAST(extract(epoch FROM ${value}) * 1000000 AS bigint)`;
 
-const instant: ColumnCopy = { write: microseconds, read: (column) => `make_timestamp(CAST(${column} AS BIGINT))` };
+const instant = (type: "timestamptz" | "timestamp"): ColumnCopy => ({
+  write: microseconds,
+  read: (column) => `make_timestamp(CAST(${column} AS BIGINT))`,
+  instant: (us) => `${type} 'epoch' + interval '${us} microseconds'`,
+});
 
 const bytes: ColumnCopy = {
   write: (column) => `encode(${column}, 'hex')`,
@@ -68,12 +74,12 @@ const copies: Readonly<Record<number, ColumnCopy>> = {
   1022: listOf("DOUBLE"),
   1042: same("VARCHAR"),
   1043: same("VARCHAR"),
-  1082: instant,
-  1114: instant,
-  1115: listOf("BIGINT", instant),
-  1182: listOf("BIGINT", instant),
-  1184: instant,
-  1185: listOf("BIGINT", instant),
+  1082: instant("timestamp"),
+  1114: instant("timestamp"),
+  1115: listOf("BIGINT", instant("timestamp")),
+  1182: listOf("BIGINT", instant("timestamp")),
+  1184: instant("timestamptz"),
+  1185: listOf("BIGINT", instant("timestamptz")),
   1231: listOf("DOUBLE", double),
   1700: double,
   2950: same("VARCHAR"),

@@ -86,12 +86,12 @@ const parsed = (text: string, what: string): ParsedQuery => {
 const where = (bounds: TimeBounds | "no rows" | undefined, columns: readonly CopiedColumn[]): string => {
   if (bounds === "no rows") return " LIMIT 0";
   if (bounds === undefined) return "";
-  const copy = columns.find(({ name }) => name === bounds.column)?.copy;
-  if (copy === undefined) return "";
-  const time = copy.write(quoteIdentifier(bounds.column));
+  const instant = columns.find(({ name }) => name === bounds.column)?.copy?.instant;
+  if (instant === undefined) return "";
+  const time = quoteIdentifier(bounds.column);
   const conditions = [
-    ...(Number.isFinite(bounds.fromUs) ? [`${time} >= ${bounds.fromUs}`] : []),
-    ...(Number.isFinite(bounds.toUs) ? [`${time} < ${bounds.toUs}`] : []),
+    ...(Number.isFinite(bounds.fromUs) ? [`${time} >= ${instant(bounds.fromUs)}`] : []),
+    ...(Number.isFinite(bounds.toUs) ? [`${time} < ${instant(bounds.toUs)}`] : []),
   ];
   return conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`;
 };
