@@ -25,6 +25,7 @@ export { DefinitionInvalidError } from "./definition-invalid-error.ts";
 export { formatDurationUs, parseDurationUs } from "./duration.ts";
 export { compileExpression } from "./expression/compile-expression.ts";
 export { ExpressionEvaluationError, ExpressionInvalidError } from "./expression/expression-error.ts";
+export { valueTypeName } from "./expression/expression-type.ts";
 export { FeatureServiceUnknownError } from "./feature-service-unknown-error.ts";
 export { FeatureUnknownError } from "./feature-unknown-error.ts";
 export { elementType } from "./list-type.ts";

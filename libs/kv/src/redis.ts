@@ -168,9 +168,13 @@ class RedisKv implements Kv {
     const lives = await this.#guard(async () =>
       Promise.all(
         (await this.#masters()).map(async (node) => {
-          const about = `${await node.info("server")}\n${await node.info("replication")}`;
-          // It may have been set since the connection was made.
-          await refuseEviction(node, this.#settings);
+          // Asked together, since rows wait for the answer. Eviction may have been set since the connection was made.
+          const [server, replication] = await Promise.all([
+            node.info("server"),
+            node.info("replication"),
+            refuseEviction(node, this.#settings),
+          ]);
+          const about = `${server}\n${replication}`;
           // The process, and the history of writes that it continues: a restart changes the first, a failover both.
           return ["run_id", "master_replid", "role"].map((name) => field(about, name)).join("/");
         }),
@@ -271,7 +275,7 @@ export const openRedis = async (url: string): Promise<Kv> => {
     await untilReady(connection);
     await connection.ping();
     const nodes = connection instanceof Cluster ? connection.nodes("master") : [connection];
-    for (const node of nodes) await refuseEviction(node, settings);
+    await Promise.all(nodes.map((node) => refuseEviction(node, settings)));
   } catch (error) {
     connection.disconnect();
     throw unavailable(settings, error);

@@ -5,6 +5,7 @@ import { type Digest, digestOf } from "./digest.ts";
 import { descriptorJson } from "./encode-package.ts";
 import { mediaTypes } from "./media-types.ts";
 import { PackageTooLargeError } from "./package-too-large-error.ts";
+import { parseObject } from "./parse-object.ts";
 
 /** What is said of a manifest: a JSON document as the one layer of another manifest, whose `subject` is the first. */
 export interface ReferrerContent {
@@ -81,16 +82,4 @@ export const readReferrer = async (
     throw new PackageTooLargeError("Its document", layer.size, limitBytes);
   }
   return (await artifacts.readBlob(repository, layer, signal)) ?? "names a document that is not there";
-};
-
-/** The object that JSON text holds; undefined for any other bytes. */
-export const parseObject = (bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined => {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Readonly<Record<string, unknown>>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
 };

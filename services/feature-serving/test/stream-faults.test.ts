@@ -269,7 +269,7 @@ function faults(
     await one.configure(definitions());
     await applied("repartitioned", 0.3);
     await repartition(topic, 6);
-    // By another log: ours still knows of three.
+    // By another log: ours still knows of three, until it asks again.
     const other = await openEventLog(harness.stores.eventLogUrl);
     const records = randomRecords(random, total / 2);
     const partitions = new Set<number>();
@@ -278,6 +278,10 @@ function faults(
     }
     await other.close();
     expect([...partitions].some((partition) => partition >= 3)).toBe(true);
+    await applied("repartitioned");
+    const isSpread = async () =>
+      (await log.append(topic, randomRecords(random, 50))).some(({ partition }) => partition >= 3);
+    await expect.poll(isSpread, { timeout: 30_000, interval: 1000 }).toBe(true);
     await applied("repartitioned");
     await one.close();
     await expectUndisturbed();

@@ -1,5 +1,3 @@
-import { quoteIdentifier } from "../expression/duckdb-literal.ts";
-
 /** How a column goes from PostgreSQL through CSV into DuckDB without loss. */
 export interface ColumnCopy {
   /** The SQL in PostgreSQL that writes a column, whose quoted name comes. */
@@ -91,6 +89,3 @@ const text = same("VARCHAR");
 /** How a column of a type travels; undefined where no value type of ours stands for it. */
 export const columnCopy = (typeOid: number, isEnum: boolean): ColumnCopy | undefined =>
   isEnum ? text : copies[typeOid];
-
-/** The names of the columns in the CSV file, by their place. */
-export const csvColumn = (index: number): string => quoteIdentifier(`c${index}`);

@@ -4,7 +4,6 @@ import type { SqlSource } from "@millrace/contracts/millrace/feature/v1/feature_
 import type { DataFile } from "../duckdb/data-files.ts";
 import type { DuckDbSession } from "../duckdb/duckdb-session.ts";
 import { quoteIdentifier, quoteText } from "../expression/duckdb-literal.ts";
-import { csvColumn } from "./column-copy.ts";
 import { copyQuery, type TimeBounds } from "./copy-query.ts";
 
 /** Bytes of one row at most. */
@@ -31,7 +30,7 @@ export const stageQuery = async (
     const types = copied.map((_column, index) => `'c${index}': 'VARCHAR'`).join(", ");
     const rows = `read_csv(${quoteText(csv)}, auto_detect = false, header = false, delim = ',', quote = '"', escape = '"',
       nullstr = '\\N', allow_quoted_nulls = false, parallel = false, max_line_size = ${longestRowBytes}, columns = {${types}})`;
-    const read = copied.map(({ name, copy }, index) => `${copy.read(csvColumn(index))} AS ${quoteIdentifier(name)}`);
+    const read = copied.map(({ name, copy }, index) => `${copy.read(`c${index}`)} AS ${quoteIdentifier(name)}`);
     const path = `${stem}.parquet`;
     const { size } = await stat(csv);
     const order = isOrdered ? "" : " ORDER BY ALL";

@@ -117,8 +117,9 @@ export const promotionContract = (
       await promote(start);
       const ended = await Promise.allSettled([promote(one), promote(other)]);
       const { digest } = await stores().store.resolve("flight_delay:production");
-      const [newest] = await history();
-      expect(newest?.to).toBe(digest);
+      const found = await history();
+      expect(found[0]?.to).toBe(digest);
+      expect(found.at(-1)).toMatchObject({ to: start, from: undefined });
       for (const { status, ...rest } of ended) {
         if (status === "rejected") expect(rest).toMatchObject({ reason: { code: "ABORTED", reasonName: "CONFLICT" } });
       }

@@ -5,7 +5,8 @@ import { type Digest, isDigest } from "../digest.ts";
 import { annotations, mediaTypes } from "../media-types.ts";
 import { PackageCorruptError } from "../package-corrupt-error.ts";
 import { PackageTooLargeError } from "../package-too-large-error.ts";
-import { attachReferrer, parseObject, readReferrer } from "../referrer.ts";
+import { parseObject } from "../parse-object.ts";
+import { attachReferrer, readReferrer } from "../referrer.ts";
 
 /** That a tag was moved to a package: a record beside the package, which is never changed. */
 export interface Promotion {

@@ -12,20 +12,29 @@ const rowsAlone = 16;
 const refuse = (expected: string, got: string, cause?: unknown): TrainerFailedError =>
   new TrainerFailedError(file, `${file}: expected ${expected}, got ${got}.`, cause);
 
+/** What is read of a model that a program has left. */
+export interface TrainedGraph {
+  /** In the model's order. */
+  readonly inputs: readonly NetworkInput[];
+  readonly outputName: string;
+  /** What wrote the file, as it says of itself. */
+  readonly producer: string;
+}
+
 /**
- * The inputs of a model that a program has left, in the model's order: each has to be a feature by its name, of shape
+ * Reads a model that a program has left. Each input has to be a feature by its name, of shape
  * [rows, 1] and of a datatype that the feature's values fit in without loss of a null.
  * @param known all features, as our own networks would read them.
  * @throws TrainerFailedError
  */
-export const readInputs = (model: Uint8Array, known: readonly NetworkInput[]): NetworkInput[] => {
-  const signature = describe(model);
+export const readTrained = (model: Uint8Array, known: readonly NetworkInput[]): TrainedGraph => {
+  const { signature, producer } = describe(model);
   const [output] = signature.outputs;
   if (output?.datatype !== "FP32" || (output.shape.length > 0 && !isColumn(output.shape))) {
     const expected = "a first output FP32 of shape [rows, 1], the probability of the label or the estimate";
     throw refuse(expected, `${output?.name} ${output?.datatype} of shape ${shapeText(output?.shape ?? [])}`);
   }
-  return signature.inputs.map(({ name, datatype, shape }) => {
+  const inputs = signature.inputs.map(({ name, datatype, shape }) => {
     const feature = known.find((input) => input.name === name);
     if (feature === undefined) {
       const names = known.map((input) => input.name).join(", ");
@@ -38,6 +47,7 @@ export const readInputs = (model: Uint8Array, known: readonly NetworkInput[]): N
     }
     return { ...feature, datatype: datatype as InputDatatype };
   });
+  return { inputs, outputName: output.name, producer };
 };
 
 /** Floating point holds every number and, as NaN, its null; others only what was never null. */
@@ -51,7 +61,10 @@ const shapeText = (shape: readonly bigint[]): string =>
 
 const describe = (model: Uint8Array) => {
   try {
-    return describeModel(readModel(model));
+    const read = readModel(model);
+    const { producerName, producerVersion } = read;
+    const producer = [producerName || "unknown", producerVersion].filter(Boolean).join(" ");
+    return { signature: describeModel(read), producer };
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error;
     throw refuse("an ONNX model", error.message, error);

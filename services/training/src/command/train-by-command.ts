@@ -5,16 +5,15 @@ import { toJsonString } from "@bufbuild/protobuf";
 import { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
 import { type CommandTrainer, TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { parseDurationUs } from "@millrace/feature-definition";
-import { readModel } from "@millrace/onnx";
 import type { TrainedModel, TrainingTask } from "../pipeline/trained-model.ts";
-import { readInputs, tryModel } from "./check-trained-model.ts";
+import { readTrained, tryModel } from "./check-trained-model.ts";
 import { readReportedMetrics } from "./reported-metrics.ts";
 import { runProgram } from "./run-program.ts";
 import { TrainerFailedError } from "./trainer-failed-error.ts";
 import { TrainerLog } from "./trainer-log.ts";
 import { writeTrainerDataset } from "./write-trainer-dataset.ts";
 
-export const defaultTimeout = "6h";
+const defaultTimeout = "6h";
 const mostModelBytes = 1024 ** 3;
 
 /** Variables of the service that a program gets; no other, since the service's may hold secrets. */
@@ -27,17 +26,16 @@ const passedOn =
  * @throws TrainerFailedError
  */
 export const trainByCommand = async (
-  { spec, table, split, inputs, order: run, parameters, signal, report }: TrainingTask,
+  { spec, table, split, inputs, order: run, programDataset, parameters, signal, report }: TrainingTask,
   trainer: CommandTrainer,
 ): Promise<TrainedModel> => {
-  const dataset = join(run.runFolder, "trainer-dataset");
   const output = join(run.runFolder, "trainer-output");
   const checkpoint = join(run.runFolder, "trainer-checkpoint");
   const done = join(run.runFolder, "trainer-done");
   report({ kind: "backend", text: `command: ${trainer.argv.join(" ")}` });
   report({ kind: "phase", phase: RunPhase.TRAINING, detail: `Running ${trainer.argv.join(" ")}.` });
   if (!existsSync(done)) {
-    await writeTrainerDataset(dataset, table, split, inputs, spec.seed);
+    await writeTrainerDataset(programDataset, table, split, inputs, spec.seed);
     await rm(output, { recursive: true, force: true });
     await mkdir(output, { recursive: true });
     await mkdir(checkpoint, { recursive: true });
@@ -51,7 +49,7 @@ export const trainByCommand = async (
         environment: {
           ...Object.fromEntries(own),
           ...trainer.environment,
-          MILLRACE_DATASET: dataset,
+          MILLRACE_DATASET: programDataset,
           MILLRACE_SPEC: toJsonString(TrainingSpecSchema, spec),
           MILLRACE_OUTPUT: output,
           MILLRACE_CHECKPOINT: checkpoint,
@@ -69,23 +67,19 @@ export const trainByCommand = async (
     }
     // What the program has left is looked at again after a restart, and not made again.
     await writeFile(done, "");
-    await rm(dataset, { recursive: true, force: true });
   }
   const reported = await readReportedMetrics(join(output, "metrics.json"));
   if (reported !== undefined) report({ kind: "reported", metrics: reported });
   report({ kind: "phase", phase: RunPhase.EXPORTING, detail: "Checking the model that the program has left." });
   const model = await readModelFile(join(output, "model.onnx"));
-  const read = readInputs(model, inputs);
+  const { inputs: read, outputName, producer } = readTrained(model, inputs);
   const columns = read.flatMap(({ name }) => table.features.find((feature) => feature.name === name) ?? []);
   await tryModel(model, read, columns, split.validation, split.task, signal);
-  const { producerName = "", producerVersion = "", graph } = readModel(model);
   return {
     model,
     inputs: read,
-    outputName: graph?.output[0]?.name ?? "",
-    trainer: ["command:", ...trainer.argv, `(${[producerName || "unknown", producerVersion].join(" ").trim()})`].join(
-      " ",
-    ),
+    outputName,
+    trainer: `command: ${trainer.argv.join(" ")} (${producer})`,
     // The program has trained, and nobody else can say what it should have answered.
     check: () => undefined,
     close: () => undefined,

@@ -23,8 +23,8 @@ export class TrainerLog {
       const seconds = (performance.now() - this.#epochBeganMs) / 1000;
       this.#epochBeganMs = performance.now();
       const { epoch, metrics } = progress;
-      const trainingLoss = metrics.loss ?? 0;
-      const validationLoss = metrics.validation_loss ?? 0;
+      const trainingLoss = metrics.loss ?? Number.NaN;
+      const validationLoss = metrics.validation_loss ?? Number.NaN;
       this.#report({ kind: "epoch", epoch: { epoch, trainingLoss, validationLoss, seconds, metrics } });
     }
     this.#lines.push(line);

@@ -1,4 +1,5 @@
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
   BIGINT,
@@ -13,11 +14,13 @@ import {
   TIMESTAMPTZ,
   VARCHAR,
 } from "@duckdb/node-api";
+import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { Task } from "@millrace/contracts/millrace/model/v1/model_package";
+import { valueTypeName } from "@millrace/feature-definition";
 import type { NetworkInput } from "@millrace/onnx";
 import type { SplitDataset } from "../dataset/split-dataset.ts";
 import type { ColumnValues, TrainingTable } from "../dataset/training-table.ts";
-import { valueTypeName } from "../dataset/value-type-name.ts";
+import { replaceFile } from "../network/checkpoint.ts";
 
 /** Columns of the files beside the features. */
 export const trainerColumns = ["event_time", "label", "weight"] as const;
@@ -33,7 +36,8 @@ interface Column {
 /**
  * Writes what a program learns from: `train.parquet` and `validation.parquet` with features, `event_time`, `label` and,
  * where the spec has one, `weight`; `test.parquet` with the features alone, since only the platform judges; and
- * `dataset.json`, which says what each feature is and how our own networks would prepare it.
+ * `dataset.json`, which says what each feature is and how our own networks would prepare it. That comes last: where it is,
+ * the dataset has been written whole before, and stays.
  */
 export const writeTrainerDataset = async (
   folder: string,
@@ -42,7 +46,8 @@ export const writeTrainerDataset = async (
   inputs: readonly NetworkInput[],
   seed: bigint,
 ): Promise<void> => {
-  await rm(folder, { recursive: true, force: true });
+  const lastFile = join(folder, "dataset.json");
+  if (existsSync(lastFile)) return;
   await mkdir(folder, { recursive: true });
   const features = table.features.map(({ name, data }): Column => ({ name, ...valuesOf(data) }));
   const labelled: Column[] = [
@@ -71,13 +76,13 @@ export const writeTrainerDataset = async (
     snapshotId: table.origin.snapshotId,
     features: inputs.map(({ name, datatype, preparation }, place) => ({
       name,
-      type: valueTypeName(table.features[place]?.type),
+      type: valueTypeName(table.features[place]?.type ?? ValueType.VALUE_TYPE_UNSPECIFIED),
       datatype,
       preparation,
     })),
   };
   const text = JSON.stringify(description, (_key, value) => (typeof value === "bigint" ? Number(value) : value), 2);
-  await writeFile(join(folder, "dataset.json"), text);
+  await replaceFile(lastFile, Buffer.from(text));
 };
 
 const valuesOf = (data: ColumnValues): Omit<Column, "name"> => {

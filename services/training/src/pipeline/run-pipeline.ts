@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Evaluation, EvaluationSchema, Task } from "@millrace/contracts/millrace/model/v1/model_package";
 import { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
@@ -56,7 +57,16 @@ export const runPipeline = async (
     spec.trainer?.trainer.case === "tfjs" ? spec.trainer.trainer.value.preparation : [],
     (name) => featureService !== undefined && !neverNull.has(name),
   );
-  const trained = await trainModel({ spec, table, split, inputs: fitted, order, report, signal });
+  const trained = await trainModel({
+    spec,
+    table,
+    split,
+    inputs: fitted,
+    order,
+    programDataset: join(order.runFolder, "trainer-dataset"),
+    report,
+    signal,
+  });
   const { model, inputs, outputName } = trained;
   const { scored, columns } = await openTrained(trained, table);
   const target = outputRepository(spec.output?.repository ?? "", order.modelStoreUrl);

@@ -12,6 +12,8 @@ export interface TrainingTask {
   /** All features of the dataset, as our own networks read them. */
   readonly inputs: readonly NetworkInput[];
   readonly order: RunOrder;
+  /** Where a program finds the dataset: written once a run, for all trials of a search. */
+  readonly programDataset: string;
   /** Of the trial of a search. */
   readonly parameters?: Readonly<Record<string, number>>;
   readonly signal: AbortSignal;

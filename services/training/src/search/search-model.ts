@@ -1,8 +1,8 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { deserialize, serialize } from "node:v8";
 import { Task } from "@millrace/contracts/millrace/model/v1/model_package";
 import { MillraceError, Reason } from "@millrace/errors";
-import type { NetworkInput } from "@millrace/onnx";
 import { TrainerFailedError } from "../command/trainer-failed-error.ts";
 import { metricsOf } from "../evaluation/metric-of.ts";
 import { type FinishedEpoch, replaceFile } from "../network/checkpoint.ts";
@@ -58,11 +58,10 @@ export const searchModel = async (
   if (best === undefined) throw new SearchFailedError(trials.length, results.at(-1)?.error ?? "");
   const { result } = best;
   task.report({ kind: "epochs", epochs: result.epochs });
-  const kept = await readTrial(join(trialFolder(task, result), "trial.json"));
+  const kept = await readTrial(trialFile(trialFolder(task, result)));
   if (kept?.model === undefined) throw new TypeError(`The model of trial ${result.number} is gone.`);
   return {
     ...kept.model,
-    model: await readFile(join(trialFolder(task, result), "model.onnx")),
     parameters: result.parameters,
     // Done when it was measured, on the validation split.
     check: () => undefined,
@@ -83,10 +82,10 @@ const inFolder = (task: TrainingTask, trial: TrialParameters): TrainingTask["ord
 interface KeptTrial {
   readonly result: TrialResult;
   /** Undefined for one that failed. */
-  readonly model:
-    | (Pick<TrainedModel, "outputName" | "trainer"> & { readonly inputs: readonly NetworkInput[] })
-    | undefined;
+  readonly model: Pick<TrainedModel, "model" | "inputs" | "outputName" | "trainer"> | undefined;
 }
+
+const trialFile = (folder: string): string => join(folder, "trial.bin");
 
 const runTrial = async (
   trial: TrialParameters,
@@ -94,7 +93,7 @@ const runTrial = async (
   detail: string,
   train: (task: TrainingTask) => Promise<TrainedModel>,
 ): Promise<TrialResult> => {
-  const file = join(task.order.runFolder, "trial.json");
+  const file = trialFile(task.order.runFolder);
   const kept = await readTrial(file);
   if (kept !== undefined) return kept.result;
   await mkdir(task.order.runFolder, { recursive: true });
@@ -111,10 +110,9 @@ const runTrial = async (
     const spec = withParameters(task.spec, trial.parameters);
     const trained = await train({ ...task, spec, report, parameters: trial.parameters });
     const validationLoss = await lossOf(trained, task);
-    await writeFile(join(task.order.runFolder, "model.onnx"), trained.model);
-    const { inputs, outputName, trainer } = trained;
+    const { model, inputs, outputName, trainer } = trained;
     const result = { ...trial, validationLoss, seconds: secondsSince(), error: "", epochs };
-    await keep(file, { result, model: { inputs, outputName, trainer } });
+    await keep(file, { result, model: { model, inputs, outputName, trainer } });
     trained.close();
     return result;
   } catch (error) {
@@ -147,21 +145,12 @@ const lossOf = async (trained: TrainedModel, { table, split, signal }: TrainingT
   }
 };
 
-/** Whole numbers of categories are bigints, which JSON has no word for. */
-const keep = (file: string, trial: KeptTrial): Promise<void> =>
-  replaceFile(
-    file,
-    Buffer.from(JSON.stringify(trial, (_key, value) => (typeof value === "bigint" ? { whole: String(value) } : value))),
-  );
+const keep = (file: string, trial: KeptTrial): Promise<void> => replaceFile(file, serialize(trial));
 
 const readTrial = async (file: string): Promise<KeptTrial | undefined> => {
-  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });
-  return text === undefined
-    ? undefined
-    : (JSON.parse(text, (_key, value) =>
-        typeof value?.whole === "string" ? BigInt(value.whole) : value,
-      ) as KeptTrial);
+  return bytes === undefined ? undefined : (deserialize(bytes) as KeptTrial);
 };

@@ -2,12 +2,12 @@ import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { FeatureService, FeatureServiceStatus } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import type { TrainingSpec } from "@millrace/contracts/millrace/training/v1/training_spec";
 import type { FieldViolation } from "@millrace/errors";
+import { valueTypeName } from "@millrace/feature-definition";
 import type { DataLocation } from "@millrace/feature-definition/duckdb";
 import { type Client, RpcError } from "@millrace/grpc";
 import { isLearnable } from "../dataset/column-collector.ts";
 import { openExamplesFiles } from "../dataset/examples-files.ts";
 import { examplesQuery } from "../dataset/examples-query.ts";
-import { valueTypeName } from "../dataset/value-type-name.ts";
 
 /** A column that the model will read. */
 interface KnownFeature {

@@ -8,6 +8,7 @@ import {
   RunPhase,
   RunState,
   TrainingService,
+  type Trial,
 } from "@millrace/contracts/millrace/training/v1/training_service";
 import { type TrainingSpec, TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { MillraceError, Reason } from "@millrace/errors";
@@ -84,11 +85,13 @@ const follow = async (answers: AsyncIterable<{ run?: Run | undefined }>, json: b
   for await (const { run } of answers) {
     if (run === undefined) continue;
     last = run;
-    for (const epoch of json ? [] : run.epochs.slice(shown)) {
+    // The epochs of a search begin anew with each trial: trials are told as they end, instead.
+    const steps = run.spec?.search === undefined ? run.epochs.map(epochLine) : run.trials.map(trialLine);
+    for (const step of json ? [] : steps.slice(shown)) {
       endProgress();
-      console.log(epochLine(epoch));
+      console.log(step);
     }
-    shown = run.epochs.length;
+    shown = steps.length;
     for (const line of json ? [] : linesAfter(printed, run.log)) {
       endProgress();
       console.log(`| ${line}`);
@@ -112,6 +115,12 @@ const epochLine = ({ epoch, trainingLoss, validationLoss, seconds, metrics }: Ep
   return [`epoch ${epoch}`, ...(told.length === 0 ? losses : told), `${seconds.toFixed(1)} s`].join("  ");
 };
 
+const trialLine = ({ number, parameters, validationLoss, error }: Trial): string => {
+  const settings = Object.entries(parameters).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
+  const end = validationLoss === undefined ? error : `validation loss ${validationLoss.toFixed(4)}`;
+  return `trial ${number}: ${settings.join(", ")}: ${end}`;
+};
+
 /** The record keeps the last lines of a log: those that have come since, without the lines that tell of epochs. */
 const linesAfter = (before: readonly string[], now: readonly string[]): string[] => {
   let known = Math.min(before.length, now.length);
@@ -123,11 +132,7 @@ const tell = (run: Run): void => {
   console.log(
     `run ${run.id}: ${enumName(RunState, run.state).toLowerCase()}${run.error === undefined ? "" : `: ${run.error.message}`}`,
   );
-  for (const { number, parameters, validationLoss, error, chosen } of run.trials) {
-    const settings = Object.entries(parameters).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
-    const end = validationLoss === undefined ? error : `validation loss ${validationLoss.toFixed(4)}`;
-    console.log(`  trial ${number}: ${settings.join(", ")}: ${end}${chosen ? ", chosen" : ""}`);
-  }
+  for (const trial of run.trials) console.log(`  ${trialLine(trial)}${trial.chosen ? ", chosen" : ""}`);
   for (const { name, value, lower, upper } of run.evaluation?.metrics ?? []) {
     const interval = lower === undefined || upper === undefined ? "" : `  [${lower.toFixed(4)}, ${upper.toFixed(4)}]`;
     console.log(`  ${name} ${value.toFixed(4)}${interval}`);

@@ -344,6 +344,8 @@ export type Epoch = Message<"millrace.training.v1.Epoch"> & {
   epoch: number;
 
   /**
+   * NaN where a `command` trainer does not tell it; so is the next.
+   *
    * @generated from field: double training_loss = 2;
    */
   trainingLoss: number;
