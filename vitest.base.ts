@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { ViteUserConfig } from "vitest/config";
 
 // Vite resolves the packages of the workspace by itself, and reads no NODE_OPTIONS.
@@ -10,5 +11,10 @@ const conditions = ["@millrace/source", "module", "node", "development|productio
 export const testSources: ViteUserConfig = {
   resolve: { conditions },
   ssr: { resolve: { conditions } },
-  test: { testTimeout: 60_000, hookTimeout: 60_000 },
+  test: {
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    // Services that tests start need not strip and compile the same sources each time: a third of their start.
+    env: { NODE_COMPILE_CACHE: join(import.meta.dirname, ".nx/compile-cache") },
+  },
 };

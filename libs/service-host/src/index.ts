@@ -4,7 +4,7 @@ export { type DefaultPorts, type HostConfig, hostSettings } from "./host-setting
 export { DurationHistogram, ReadHistogram, type ReadSeries } from "./read-histogram.ts";
 export { readSettings, SettingsInvalidError } from "./read-settings.ts";
 export { type BuildService, runService } from "./run-service.ts";
-export { serverSecurity } from "./security-settings.ts";
+export { type RestForm, serveRest } from "./serve-rest.ts";
 export type { Closeable, ServiceHost, Worker } from "./service-host.ts";
 export { type Config, type Setting, type Settings, setting } from "./setting.ts";
 export { settingsTable } from "./settings-table.ts";

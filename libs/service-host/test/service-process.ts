@@ -25,7 +25,8 @@ export class ServiceProcess {
   readonly #waiting: { message: string; found: (line: LogLine) => void; ended: (error: Error) => void }[] = [];
 
   constructor(flags: readonly string[], environment: Record<string, string> = {}) {
-    const env = { PATH: process.env.PATH ?? "", ...environment };
+    const { PATH = "", NODE_COMPILE_CACHE } = process.env;
+    const env = { PATH, NODE_COMPILE_CACHE, ...environment };
     this.child = spawn(process.execPath, [conditions, fixture, ...flags], { env, stdio: ["pipe", "pipe", "pipe"] });
     let rest = "";
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {

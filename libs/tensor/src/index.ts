@@ -10,6 +10,7 @@ export {
   type Take,
 } from "./dynamic-batching.ts";
 export { type ExecutionProviderName, executionProviderNames } from "./execution-provider-name.ts";
+export { keepTelemetryOff } from "./keep-telemetry-off.ts";
 export { ModelFailedError } from "./model-failed-error.ts";
 export { ModelInvalidError } from "./model-invalid-error.ts";
 export { type BatchingOptions, defaultQueuePolicy, levelOf, QueueFullError, type QueuePolicy } from "./queue-policy.ts";

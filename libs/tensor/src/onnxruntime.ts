@@ -11,6 +11,7 @@ import {
   whyNotInstalled,
 } from "./execution-providers.ts";
 import { hideFloat16Array } from "./hide-float16-array.ts";
+import { keepTelemetryOff } from "./keep-telemetry-off.ts";
 import { ModelFailedError } from "./model-failed-error.ts";
 import { ModelInvalidError } from "./model-invalid-error.ts";
 import { elementCount, type Tensor, type TensorSpec } from "./tensor.ts";
@@ -19,6 +20,7 @@ import { bytesOf, typedView } from "./typed-view.ts";
 
 export { ModelFailedError, ModelInvalidError };
 
+keepTelemetryOff();
 hideFloat16Array(() => new OrtTensor("float32", new Float32Array(1)));
 
 export interface OnnxSessionOptions {

@@ -3,10 +3,11 @@ import { openEventLog } from "@millrace/event-log";
 import { parseDurationUs } from "@millrace/feature-definition";
 import { implement } from "@millrace/grpc";
 import { openKv } from "@millrace/kv";
-import { runService } from "@millrace/service-host";
+import { runService, serveRest } from "@millrace/service-host";
 import { Catalogue } from "./catalogue.ts";
 import { ErasureReceipts } from "./erasure/erasure-receipts.ts";
 import { Tombstones } from "./erasure/tombstones.ts";
+import { feastErrorBody, feastRoutes } from "./feast/feast-routes.ts";
 import { feastServices } from "./feast/feast-services.ts";
 import { featureService } from "./feature-service.ts";
 import { ingestionMetrics } from "./ingestion-metrics.ts";
@@ -21,6 +22,9 @@ import { ContinuousVerification } from "./verification/continuous-verification.t
 import { PackageBindings } from "./versions/package-bindings.ts";
 import { VersionKeeper } from "./versions/version-keeper.ts";
 import { VersionReads } from "./versions/version-reads.ts";
+
+/** So many bodies of the largest size may be under way over HTTP at once. */
+const bodiesUnderWay = 8;
 
 await runService(
   "feature-serving",
@@ -121,6 +125,13 @@ await runService(
         }),
       );
     }
+    await serveRest(host, config, {
+      port: config.feastHttpPort,
+      routes: feastRoutes(serving),
+      errorBody: feastErrorBody,
+      maxInFlightBytes: bodiesUnderWay * config.maxReceiveBytes,
+      metricPrefix: "millrace_feature",
+    });
     return [featureService(serving), ...feastServices(serving)];
   },
   { grpcPort: 8011, metricsPort: 8012 },

@@ -29,6 +29,10 @@ export const settings = {
     z.enum(["all", "serve", "stream"]).default("all"),
     "What this process does: answer calls (serve), apply the topics' events to the store (stream), or all.",
   ),
+  feastHttpPort: setting(
+    z.union([z.literal("off"), z.coerce.number().int().min(0).max(65535)]).default("off"),
+    "Port of the paths of Feast's HTTP server (6566 there), on the address of gRPC and with its TLS and tokens; 0 takes a free one, `off` has none.",
+  ),
   modelsUrl: setting(
     z.string().min(1).optional(),
     "The model store whose packages keep the versions of feature services that they were trained on: oci:FOLDER or oci://HOST[:PORT]/PREFIX.",

@@ -35,7 +35,7 @@ export async function startFeatureServing(
   };
   const args = Object.entries(settings).flat();
   const child = spawn(process.execPath, ["--conditions=@millrace/source", main, ...args, ...flags], {
-    env: { PATH: process.env.PATH },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const { address, metricsPort } = await readiness(child);

@@ -4,12 +4,12 @@ import { PredictionService } from "@millrace/contracts/millrace/inference/v1/pre
 import { openEventLog } from "@millrace/event-log";
 import { implement } from "@millrace/grpc";
 import { openModelStore } from "@millrace/model-package";
-import { runService } from "@millrace/service-host";
+import { InFlightBytes } from "@millrace/rest";
+import { runService, serveRest } from "@millrace/service-host";
 import { DeclarationFile } from "./deployment/declaration-file.ts";
 import { Deployments } from "./deployment/deployments.ts";
 import { TagWatch } from "./deployment/tag-watch.ts";
 import { endWithStuckRuns } from "./execution/end-with-stuck-runs.ts";
-import { InFlightBytes } from "./execution/in-flight-bytes.ts";
 import { MemoryBudget } from "./execution/memory-budget.ts";
 import { registerExplanationMetrics } from "./explanation/explanation-metrics.ts";
 import { openInferenceCalls, openInferenceService } from "./open-inference-service.ts";
@@ -23,7 +23,7 @@ import { PredictionLog } from "./prediction/prediction-log.ts";
 import { featureObserver, registerPredictionMetrics } from "./prediction/prediction-metrics.ts";
 import { ModelRepository } from "./repository/model-repository.ts";
 import { repositoryOptions } from "./repository/repository-options.ts";
-import { serveRest } from "./rest/serve-rest.ts";
+import { restRoutes } from "./rest/rest-routes.ts";
 import { explain } from "./rpc/explain.ts";
 import { getStatus } from "./rpc/get-status.ts";
 import { predict } from "./rpc/predict.ts";
@@ -148,7 +148,12 @@ await runService(
       onDefect: (err: unknown) => log.error({ err }, "A request with tensors failed."),
     };
     const calls = openInferenceCalls(openInference);
-    await serveRest(host, config, calls, openInference);
+    await serveRest(host, config, {
+      port: config.restPort,
+      routes: restRoutes(calls, openInference),
+      maxInFlightBytes: config.maxInFlightBytes,
+      metricPrefix: "millrace_inference",
+    });
 
     const reading = {
       features,

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { RpcError } from "@millrace/grpc";
@@ -58,3 +58,13 @@ test("a stop under load answers the calls that were taken, refuses the others, a
   await service.stop();
   expect(new Set(outcomes)).toEqual(new Set(["OK", "UNAVAILABLE"]));
 }, 60_000);
+
+test("a service that has answered has left nothing in its home directory: no usage data of the runtime's", async () => {
+  const home = join(folder, "home");
+  mkdirSync(home);
+  writeFileSync(join(folder, "scale.onnx"), scaleModel(2));
+  const service = await startInference(["--models", folder], { HOME: home, XDG_CACHE_HOME: join(home, "cache") });
+  expect(floats(await service.oip.modelInfer(floatRequest("scale", [4], [1, 1])))).toEqual([8]);
+  expect(await service.stop()).toBe(0);
+  expect(readdirSync(home)).toEqual([]);
+});

@@ -24,7 +24,10 @@ export interface RunningInference {
 }
 
 /** Starts the service as a process of its own, on free ports unless the flags name one. */
-export const startInference = async (flags: readonly string[]): Promise<RunningInference> => {
+export const startInference = async (
+  flags: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<RunningInference> => {
   const child: ChildProcess = spawn(
     process.execPath,
     [
@@ -39,7 +42,7 @@ export const startInference = async (flags: readonly string[]): Promise<RunningI
     ],
     {
       cwd: new URL("..", import.meta.url),
-      env: { ...process.env, NODE_OPTIONS: "--conditions=@millrace/source" },
+      env: { ...process.env, NODE_OPTIONS: "--conditions=@millrace/source", ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     },
   );

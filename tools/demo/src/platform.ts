@@ -34,6 +34,8 @@ interface Running {
   restarts: number;
 }
 
+/** Where Node keeps what it compiled of the sources, so that the next start need not. */
+const compileCache = join(import.meta.dirname, "../../../.nx/compile-cache");
 const startTimeoutMs = 60_000;
 const stopTimeoutMs = 20_000;
 /** A service that dies this often is not kept alive any longer. */
@@ -114,6 +116,7 @@ export class Platform {
       return spawn(process.execPath, ["--conditions=@millrace/source", plan.main], {
         env: {
           ...foreignEnvironment(),
+          NODE_COMPILE_CACHE: compileCache,
           ...plan.environment,
           MILLRACE_GRPC_PORT: String(plan.grpcPort),
           MILLRACE_METRICS_PORT: String(plan.metricsPort),

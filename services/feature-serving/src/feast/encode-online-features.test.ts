@@ -4,27 +4,34 @@ import {
   GetOnlineFeaturesResponse_FeatureVectorSchema,
   GetOnlineFeaturesResponseSchema,
 } from "@millrace/contracts/feast/serving/ServingService";
-import { ValueSchema } from "@millrace/contracts/feast/types/Value";
+import { type Value, ValueSchema } from "@millrace/contracts/feast/types/Value";
 import { FeatureStatus } from "@millrace/contracts/millrace/feature/v1/column";
 import { describe, expect, test } from "vitest";
 import { below, pick, randomColumn, seed } from "../../test/random-columns.ts";
 import { columnMessage } from "../column-values.ts";
-import { encodeOnlineFeatures, type FeastColumn } from "./encode-online-features.ts";
+import { encodeOnlineFeatures } from "./encode-online-features.ts";
 import { feastValues } from "./feast-values.ts";
+import type { OnlineColumn } from "./online-features.ts";
 
 console.log(`seed ${seed}`);
 
-const randomColumnOf = (rows: number): FeastColumn => {
-  if (below(4) > 0) return { kind: "feature", column: randomColumn(rows), isNeverNull: below(4) === 0 };
+const randomColumnOf = (rows: number, name: string): OnlineColumn<Value> => {
+  if (below(4) > 0) return { kind: "feature", name, column: randomColumn(rows), isNeverNull: below(4) === 0 };
   const values = Array.from({ length: rows }, () =>
     create(ValueSchema, { val: { case: "int64Val", value: BigInt(below(1000)) } }),
   );
-  return { kind: "sent", vector: create(GetOnlineFeaturesResponse_FeatureVectorSchema, { values }) };
+  return { kind: "sent", name, values };
 };
 
 /** The same column, for the general codec. */
-const vectorOf = (one: FeastColumn) => {
-  if (one.kind === "sent") return one.vector;
+const vectorOf = (one: OnlineColumn<Value>) => {
+  if (one.kind === "sent") {
+    return create(GetOnlineFeaturesResponse_FeatureVectorSchema, {
+      values: [...one.values],
+      statuses: one.values.map(() => FieldStatus.PRESENT),
+      eventTimestamps: one.values.map(() => ({})),
+    });
+  }
   const { column, isNeverNull } = one;
   return create(GetOnlineFeaturesResponse_FeatureVectorSchema, {
     values: feastValues(columnMessage(column), (row) => !isNeverNull && column.status(row) !== FeatureStatus.PRESENT),
@@ -41,14 +48,13 @@ describe("an answer by Feast's contract", () => {
     expect(FieldStatus.OUTSIDE_MAX_AGE).toBe(4);
     for (let round = 0; round < 300; round++) {
       const rows = pick([0, 1, 2, 7, 100]);
-      const columns = Array.from({ length: below(8) }, () => randomColumnOf(rows));
-      const names = columns.map((_, index) => `view__${index}`);
+      const columns = Array.from({ length: below(8) }, (_, index) => randomColumnOf(rows, `view__${index}`));
       const message = create(GetOnlineFeaturesResponseSchema, {
-        metadata: { featureNames: { val: names } },
+        metadata: { featureNames: { val: columns.map(({ name }) => name) } },
         results: columns.map(vectorOf),
         status: true,
       });
-      const bytes = Buffer.from(encodeOnlineFeatures(names, columns));
+      const bytes = Buffer.from(encodeOnlineFeatures(columns));
       expect(bytes.equals(toBinary(GetOnlineFeaturesResponseSchema, message)), `seed ${seed}, round ${round}`).toBe(
         true,
       );

@@ -1,9 +1,10 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
-  type GetOnlineFeaturesResponse_FeatureVector,
+  FieldStatus,
   GetOnlineFeaturesResponse_FeatureVectorSchema,
 } from "@millrace/contracts/feast/serving/ServingService";
-import { FeatureStatus, ValueType } from "@millrace/contracts/millrace/feature/v1/column";
+import type { Value } from "@millrace/contracts/feast/types/Value";
+import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import type { ServedColumn } from "@millrace/feature-definition/stream";
 import { columnMessage } from "../column-values.ts";
 import {
@@ -16,17 +17,9 @@ import {
   type WireField,
   writeVarint,
 } from "../wire-fields.ts";
+import { fieldStatus, isNull } from "./answered-feature.ts";
 import { feastValues } from "./feast-values.ts";
-
-/** A column of an answer: one that the caller sent, or a feature. */
-export type FeastColumn =
-  | { readonly kind: "sent"; readonly vector: GetOnlineFeaturesResponse_FeatureVector }
-  | {
-      readonly kind: "feature";
-      readonly column: ServedColumn;
-      /** A COUNT keeps its 0 where nothing was found; everything else that is not present is null. */
-      readonly isNeverNull: boolean;
-    };
+import type { OnlineColumn } from "./online-features.ts";
 
 /** Tags of fields that have a length, by message. */
 const tag = {
@@ -43,32 +36,39 @@ const statusTrue = Uint8Array.of(0x18, 1);
  * The bytes of a GetOnlineFeaturesResponse. Feast has a message for each value and each time: the general codec makes and
  * walks one object for each of them.
  */
-export const encodeOnlineFeatures = (names: readonly string[], columns: readonly FeastColumn[]): Uint8Array =>
+export const encodeOnlineFeatures = (columns: readonly OnlineColumn<Value>[]): Uint8Array =>
   encodeFields([
     messageField(tag.response.metadata, [
       messageField(
         tag.metadata.featureNames,
-        names.map((name) => textField(tag.list.val, name)),
+        columns.map(({ name }) => textField(tag.list.val, name)),
       ),
     ]),
     ...columns.map((one) => messageField(tag.response.results, vectorFields(one))),
     encodedFields(statusTrue),
   ]);
 
-const vectorFields = (one: FeastColumn): WireField[] => {
-  if (one.kind === "sent") return [encodedFields(toBinary(GetOnlineFeaturesResponse_FeatureVectorSchema, one.vector))];
-  const { column, isNeverNull } = one;
+const vectorFields = (one: OnlineColumn<Value>): WireField[] => {
+  if (one.kind === "sent") return [encodedFields(sentVector(one.values))];
+  const { column } = one;
   if (column.rows === 0) return [];
-  const isNull = (row: number): boolean => !isNeverNull && column.status(row) !== FeatureStatus.PRESENT;
   return [
-    encodedFields(valuesOf(column, isNull)),
+    encodedFields(valuesOf(column, (row) => isNull(one, row))),
     bytesField(tag.vector.statuses, column.statuses().map(fieldStatus)),
     encodedFields(timesOf(column)),
   ];
 };
 
-/** Ours mean the same and have the same numbers; what only we have is INVALID. */
-const fieldStatus = (status: number): number => (status <= FeatureStatus.OUTSIDE_MAX_AGE ? status : 0);
+/** What the caller sent, as it came; there is no time to it. */
+const sentVector = (values: readonly Value[]): Uint8Array =>
+  toBinary(
+    GetOnlineFeaturesResponse_FeatureVectorSchema,
+    create(GetOnlineFeaturesResponse_FeatureVectorSchema, {
+      values: [...values],
+      statuses: values.map(() => FieldStatus.PRESENT),
+      eventTimestamps: values.map(() => ({})),
+    }),
+  );
 
 /** The values of a feature, each as a field with a message; null is the empty one. */
 const valuesOf = (column: ServedColumn, isNull: (row: number) => boolean): Uint8Array => {

@@ -1,21 +1,13 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import {
-  FieldStatus,
-  type GetOnlineFeaturesRequest,
-  GetOnlineFeaturesResponse_FeatureVectorSchema,
-} from "@millrace/contracts/feast/serving/ServingService";
-import type { RepeatedValue, Value } from "@millrace/contracts/feast/types/Value";
 import type { ColumnSchema } from "@millrace/contracts/millrace/feature/v1/column";
 import { GetFeaturesRequestSchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
 import { type CompiledField, ownValue, type Scalar, storedViewOf } from "@millrace/feature-definition";
-import { EncodedMessage } from "@millrace/grpc";
 import { ColumnInvalidError, packColumn } from "../column-values.ts";
 import type { FeatureServing } from "../feature-serving.ts";
 import { featuresAnswer } from "../rpc/get-features.ts";
 import { isCount } from "../served-fields.ts";
-import { encodeOnlineFeatures, type FeastColumn } from "./encode-online-features.ts";
-import { scalarOfFeast } from "./feast-values.ts";
+import type { AnsweredFeature } from "./answered-feature.ts";
 
 /** Thrown where two features of an answer would have one name, as Feast does. */
 export class FeatureNameCollisionError extends MillraceError {
@@ -35,26 +27,42 @@ interface Reference {
   readonly feature: string;
 }
 
+/** What a caller asks for, in either form: values are Feast's messages, or JSON. */
+export interface OnlineQuestion<V> {
+  readonly featureService: string | undefined;
+  /** `view:feature` each. */
+  readonly features: readonly string[];
+  /** Columns of entities and of what on-demand views take, by name. */
+  readonly given: Readonly<Record<string, readonly V[]>>;
+  /** A value in the form of a field's type. @throws ColumnInvalidError */
+  readonly scalarOf: (value: V, field: CompiledField, path: string) => Scalar;
+  readonly fullFeatureNames: boolean;
+}
+
+/** A column of an answer: one that the caller sent, or a feature. */
+export type OnlineColumn<V> =
+  | { readonly kind: "sent"; readonly name: string; readonly values: readonly V[] }
+  | ({ readonly kind: "feature"; readonly name: string } & AnsweredFeature);
+
 /**
  * Answers Feast's GetOnlineFeatures from the same store: entity columns first, then the features in the order in which
  * they were asked for.
  * @throws ColumnInvalidError, FeatureNameCollisionError, and what GetFeatures throws.
  */
-export const onlineFeatures = async (
+export const onlineFeatures = async <V>(
   serving: FeatureServing,
-  request: GetOnlineFeaturesRequest,
+  question: OnlineQuestion<V>,
   signal: AbortSignal,
-): Promise<EncodedMessage> => {
-  const selection = selectionOf(request);
+): Promise<readonly OnlineColumn<V>[]> => {
+  const { given } = question;
+  const selection = selectionOf(question);
   const plan =
     selection.case === "featureService"
       ? serving.catalogue.servicePlan(selection.value)
       : serving.catalogue.referencesPlan(selection.value.features);
   // Feast's own server takes columns for on-demand features among the entities too.
-  const given = { ...request.requestContext, ...request.entities };
-  const columnOf = (field: CompiledField, owner: string) => readColumn(given, field, owner);
-  const entities = plan.entityKeys.map((field) => columnOf(field, "entities"));
-  const context = plan.requestFields.map((field) => columnOf(field, "request_context"));
+  const entities = plan.entityKeys.map((field) => readColumn(question, field, "entities"));
+  const context = plan.requestFields.map((field) => readColumn(question, field, "request_context"));
   const known = new Set([...plan.entityKeys, ...plan.requestFields].map(({ name }) => name));
   for (const name of Object.keys(given)) {
     if (!known.has(name)) throw new ColumnInvalidError(`entities.${name}`, `one of ${[...known].join(", ")}`, name);
@@ -65,39 +73,37 @@ export const onlineFeatures = async (
     signal,
   );
   const references = plan.outputs.map(({ name }) => referenceOf(name, serving));
-  const names = namesOf(references, request.fullFeatureNames);
-  const rows = Object.values(given)[0]?.val.length ?? 0;
-  const entityNames = [...known].filter((name) => ownValue(given, name) !== undefined);
-  const columns: FeastColumn[] = [
-    ...entityNames.map((name) => ({
-      kind: "sent" as const,
-      vector: sentVector(ownValue(given, name)?.val ?? [], rows),
-    })),
+  const names = namesOf(references, question.fullFeatureNames);
+  return [
+    ...[...known].flatMap((name) => {
+      const values = ownValue(given, name);
+      return values === undefined ? [] : [{ kind: "sent" as const, name, values }];
+    }),
     ...answer.features.map(({ column }, index) => ({
       kind: "feature" as const,
+      name: names[index] ?? "",
       column,
       isNeverNull: isNeverNull(references[index], serving),
     })),
   ];
-  return new EncodedMessage(encodeOnlineFeatures([...entityNames, ...names], columns));
 };
 
-const selectionOf = ({ kind }: GetOnlineFeaturesRequest) => {
-  if (kind.case === "featureService") return { case: "featureService" as const, value: kind.value };
-  if (kind.case === undefined || kind.value.val.length === 0) {
+const selectionOf = ({ featureService, features }: Pick<OnlineQuestion<never>, "featureService" | "features">) => {
+  if (featureService !== undefined) return { case: "featureService" as const, value: featureService };
+  if (features.length === 0) {
     throw new ColumnInvalidError("features", "a feature service, or references as view:feature", "neither");
   }
-  const features = kind.value.val.map((reference, index) => {
+  const references = features.map((reference, index) => {
     const parts = reference.split(":");
     if (parts.length !== 2) throw new ColumnInvalidError(`features[${index}]`, "view:feature", reference);
     return parts.join(".");
   });
-  return { case: "references" as const, value: { features } };
+  return { case: "references" as const, value: { features: references } };
 };
 
-/** One of our columns of a Feast request. */
-const readColumn = (
-  given: Readonly<Record<string, RepeatedValue>>,
+/** One of our columns, of what a caller gave. */
+const readColumn = <V>(
+  { given, scalarOf }: OnlineQuestion<V>,
   field: CompiledField,
   owner: string,
 ): MessageInitShape<typeof ColumnSchema> => {
@@ -106,9 +112,7 @@ const readColumn = (
     const names = Object.keys(given).join(", ") || "no column";
     throw new ColumnInvalidError(`${owner}.${field.name}`, "a column of this name", names);
   }
-  const values: Scalar[] = column.val.map((value, row) =>
-    scalarOfFeast(value, field, `${owner}.${field.name}[${row}]`),
-  );
+  const values = column.map((value, row) => scalarOf(value, field, `${owner}.${field.name}[${row}]`));
   const nulls = values.includes(null) ? Uint8Array.from(values, (value) => (value === null ? 1 : 0)) : new Uint8Array();
   return { name: field.name, values: packColumn(values, field.type), nulls };
 };
@@ -135,13 +139,6 @@ const namesOf = (features: readonly Reference[], full: boolean): string[] => {
     return feature;
   });
 };
-
-const sentVector = (values: readonly Value[], rows: number) =>
-  create(GetOnlineFeaturesResponse_FeatureVectorSchema, {
-    values: [...values],
-    statuses: Array.from({ length: rows }, () => FieldStatus.PRESENT),
-    eventTimestamps: Array.from({ length: rows }, () => ({})),
-  });
 
 const isNeverNull = (reference: Reference | undefined, { catalogue }: FeatureServing): boolean => {
   const view = storedViewOf(catalogue.definitions().repository, reference?.view ?? "");

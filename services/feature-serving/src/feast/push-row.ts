@@ -4,7 +4,7 @@ import type { Value } from "@millrace/contracts/feast/types/Value";
 import { ValueType } from "@millrace/contracts/millrace/feature/v1/column";
 import { PushRequestSchema } from "@millrace/contracts/millrace/feature/v1/feature_service";
 import { MillraceError, Reason } from "@millrace/errors";
-import type { CompiledField, CompiledSource, Scalar } from "@millrace/feature-definition";
+import type { CompiledField, CompiledSource } from "@millrace/feature-definition";
 import type { CallContext } from "@millrace/grpc";
 import { FeatureViewUnknownError } from "../catalogue.ts";
 import { ColumnInvalidError, packColumn } from "../column-values.ts";
@@ -23,10 +23,15 @@ export class OfflinePushError extends MillraceError {
   }
 }
 
+/** @throws OfflinePushError */
+export const refuseOfflineAlone = (to: string): void => {
+  if (!["", "online", "online_and_offline"].includes(to)) throw new OfflinePushError(to);
+};
+
 /** Feast's Push: one row to the source of this name. @throws OfflinePushError, ColumnInvalidError, SourceUnknownError */
 export const pushToSource = async (serving: FeatureServing, request: PushRequest, call: CallContext) => {
   const { to, streamFeatureView, features, typedFeatures } = request;
-  if (!["", "online", "online_and_offline"].includes(to)) throw new OfflinePushError(to);
+  refuseOfflineAlone(to);
   await pushRow(serving, serving.catalogue.source(streamFeatureView), features, typedFeatures, call);
   return { status: true };
 };
@@ -34,11 +39,16 @@ export const pushToSource = async (serving: FeatureServing, request: PushRequest
 /** Feast's WriteToOnlineStore: one row of the view's source. @throws ColumnInvalidError, FeatureViewUnknownError */
 export const pushToView = async (serving: FeatureServing, request: WriteToOnlineStoreRequest, call: CallContext) => {
   const { featureViewName, features, typedFeatures } = request;
-  const { views } = serving.catalogue.definitions().repository;
-  const view = views.get(featureViewName);
-  if (view === undefined) throw new FeatureViewUnknownError(featureViewName, [...views.keys()]);
-  await pushRow(serving, view.source, features, typedFeatures, call);
+  await pushRow(serving, sourceOfView(serving, featureViewName), features, typedFeatures, call);
   return { status: true };
+};
+
+/** @throws FeatureViewUnknownError */
+export const sourceOfView = ({ catalogue }: FeatureServing, name: string): CompiledSource => {
+  const { views } = catalogue.definitions().repository;
+  const view = views.get(name);
+  if (view === undefined) throw new FeatureViewUnknownError(name, [...views.keys()]);
+  return view.source;
 };
 
 /** Appends a row to the source's topic, and answers when it is served: Feast's callers read what they have written. */
@@ -70,7 +80,11 @@ const pushRow = async (
 };
 
 /** A value that came as text. @throws ColumnInvalidError */
-const scalarOfText = (text: string, { type, name }: CompiledField, path: string): Scalar => {
+export const scalarOfText = (
+  text: string,
+  { type, name }: CompiledField,
+  path: string,
+): string | boolean | bigint | number => {
   const refused = (expected: string): ColumnInvalidError =>
     new ColumnInvalidError(path, `${expected} for ${name}`, JSON.stringify(text));
   switch (type) {

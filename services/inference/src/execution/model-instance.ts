@@ -1,5 +1,6 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { MillraceError, Reason } from "@millrace/errors";
+import { keepTelemetryOff } from "@millrace/tensor";
 import type { OnnxTensorSpec, OnnxTuning } from "@millrace/tensor/onnxruntime";
 import type { LaidBatch } from "./batch-rows.ts";
 import { Turns } from "./turns.ts";
@@ -67,6 +68,9 @@ interface HandedBack {
   readonly message: FromWorker | undefined;
   readonly inferNs: number;
 }
+
+// The threads of the instances cannot.
+keepTelemetryOff();
 
 /** Every instance whose thread lives. */
 const live = new Set<ModelInstance>();

@@ -6,6 +6,10 @@ import { layRows } from "./batch-rows.ts";
 import { lendBytes } from "./lend-bytes.ts";
 import { Turns } from "./turns.ts";
 import { type FromWorker, type PlacedTensor, packError, type ToWorker, type WorkerStart } from "./worker-messages.ts";
+import { yieldProcessor } from "./yield-processor.ts";
+
+/** A run of so long has its thread give way from then on: beside it a scheduler's slice is short for whoever waits. */
+const longRunNs = 100e6;
 
 /** The tensors of one run, as views of the slab. */
 interface RunTensors {
@@ -46,6 +50,7 @@ const serve = async ({ model, turns: memory, port, ...start }: WorkerStart): Pro
   let slab: SharedArrayBuffer | undefined;
   /** By rows: the same views serve each run of so many rows, until the memory is replaced. */
   let views = new Map<number, RunTensors>();
+  let yields = false;
   for (;;) {
     const rows = turns.await(turn);
     let tensors = rows === undefined ? undefined : views.get(rows);
@@ -74,7 +79,12 @@ const serve = async ({ model, turns: memory, port, ...start }: WorkerStart): Pro
       send({ kind: "failed", error: packError(asMillraceError(error)) });
       hasMessage = true;
     }
-    turn = turns.handBack(hasMessage, Number(process.hrtime.bigint() - startedNs));
+    const inferNs = Number(process.hrtime.bigint() - startedNs);
+    if (!yields && inferNs > longRunNs) {
+      yieldProcessor();
+      yields = true;
+    }
+    turn = turns.handBack(hasMessage, inferNs);
   }
   await session.close();
   port.close();

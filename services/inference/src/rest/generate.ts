@@ -1,15 +1,23 @@
+import {
+  BodyInvalidError,
+  describe,
+  isObject,
+  type JsonObject,
+  type JsonValue,
+  parseObject,
+  RawJson,
+  type RestAnswer,
+  type RestCall,
+  type WritableJson,
+  writeJson,
+} from "@millrace/rest";
 import { elementCount, type Tensor, type TensorSpec } from "@millrace/tensor";
 import { isProtocolParameter } from "../protocol/infer-parameters.ts";
 import type { TensorInference } from "../rpc/model-infer.ts";
 import type { Servable } from "../serving/servable.ts";
-import { BodyInvalidError } from "./body-invalid-error.ts";
 import { closedShape, parametersOf } from "./infer-body.ts";
 import { tensorFromJson, tensorToJson } from "./json-tensor.ts";
 import { type NamedModel, runBody } from "./model-infer.ts";
-import { describe, isObject, type JsonObject, type JsonValue, parseObject } from "./parse-json.ts";
-import type { RestAnswer } from "./rest-answer.ts";
-import type { RestCall } from "./rest-call.ts";
-import { RawJson, type WritableJson, writeJson } from "./write-json.ts";
 
 /**
  * The generate extension: one JSON object whose keys are the model's inputs, each a value or an array of values; what is

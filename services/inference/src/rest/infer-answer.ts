@@ -1,8 +1,7 @@
+import { RawJson, type RestAnswer, type WritableJson, writeJson } from "@millrace/rest";
 import { placeParameters } from "../protocol/infer-response.ts";
 import type { PresentedOutput } from "../protocol/present-outputs.ts";
 import { tensorToJson } from "./json-tensor.ts";
-import type { RestAnswer } from "./rest-answer.ts";
-import { RawJson, type WritableJson, writeJson } from "./write-json.ts";
 
 /** What an answer says beside its tensors. */
 export interface AnswerHead {

@@ -1,3 +1,4 @@
+import { BodyInvalidError, describe, isObject, type JsonObject, type JsonValue, parseObject } from "@millrace/rest";
 import { elementBytes, type Tensor, TensorInvalidError, type TensorSpec } from "@millrace/tensor";
 import {
   ParameterInvalidError,
@@ -11,9 +12,7 @@ import {
 import { inRegion, knownDatatype, knownShape } from "../protocol/request-tensors.ts";
 import type { Servable } from "../serving/servable.ts";
 import type { SystemSharedMemory } from "../shared-memory/system-shared-memory.ts";
-import { BodyInvalidError } from "./body-invalid-error.ts";
 import { tensorFromJson } from "./json-tensor.ts";
-import { describe, isObject, type JsonObject, type JsonValue, parseObject } from "./parse-json.ts";
 
 /** A request for inference as its body has it. */
 export interface InferBody extends ParametrizedRequest {

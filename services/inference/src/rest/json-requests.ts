@@ -5,9 +5,14 @@ import type {
   ModelRepositoryParameterSchema,
   TraceSettingResponse,
 } from "@millrace/contracts/inference/grpc_service";
-import { BodyInvalidError } from "./body-invalid-error.ts";
-import { describe, isObject, type JsonObject, type JsonValue } from "./parse-json.ts";
-import type { WritableJson } from "./write-json.ts";
+import {
+  BodyInvalidError,
+  describe,
+  isObject,
+  type JsonObject,
+  type JsonValue,
+  type WritableJson,
+} from "@millrace/rest";
 
 /** The parameters of load and unload: those of files are bytes, which JSON has in base64. @throws BodyInvalidError */
 export const repositoryParametersOf = (

@@ -1,8 +1,8 @@
+import { type JsonValue, parseJson } from "@millrace/rest";
 import { type Datatype, elementCount, encodeStrings, type Tensor, TensorInvalidError } from "@millrace/tensor";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { tensorFromJson, tensorToJson } from "./json-tensor.ts";
-import { type JsonValue, parseJson } from "./parse-json.ts";
 
 const seed = Number(process.env.MILLRACE_SEED ?? Date.now() % 2 ** 31);
 const parse = (text: string): JsonValue => parseJson(Buffer.from(text));

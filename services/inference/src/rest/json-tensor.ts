@@ -1,3 +1,4 @@
+import { describe, type JsonValue, notFinite } from "@millrace/rest";
 import {
   byteCount,
   type Datatype,
@@ -9,7 +10,6 @@ import {
   TensorInvalidError,
   typedView,
 } from "@millrace/tensor";
-import { describe, type JsonValue, notFinite } from "./parse-json.ts";
 
 /**
  * Lays the `data` of an input out as the bytes of a tensor: an array of all elements in row-major order, or arrays within

@@ -7,7 +7,7 @@ import {
   reflect,
 } from "@bufbuild/protobuf/reflect";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import type { WritableJson } from "./write-json.ts";
+import type { WritableJson } from "@millrace/rest";
 
 /**
  * A message of the contract as Triton's REST form has it: the names of the proto, 64-bit integers as numbers, and fields

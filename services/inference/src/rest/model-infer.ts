@@ -1,3 +1,4 @@
+import { BodyInvalidError, type RestAnswer, type RestCall } from "@millrace/rest";
 import type { Tensor } from "@millrace/tensor";
 import { type Parameters, type ParameterValue, readParameters } from "../protocol/infer-parameters.ts";
 import { type PresentedOutput, presentOutputs } from "../protocol/present-outputs.ts";
@@ -6,12 +7,9 @@ import type { TensorInference } from "../rpc/model-infer.ts";
 import type { Caller } from "../serving/inference-path.ts";
 import type { Servable } from "../serving/servable.ts";
 import type { SystemSharedMemory } from "../shared-memory/system-shared-memory.ts";
-import { BodyInvalidError } from "./body-invalid-error.ts";
 import { type AnswerHead, inferAnswer } from "./infer-answer.ts";
 import { type InferBody, readInferBody } from "./infer-body.ts";
 import { noJsonForm } from "./json-tensor.ts";
-import type { RestAnswer } from "./rest-answer.ts";
-import type { RestCall } from "./rest-call.ts";
 
 /** The model that a path names. */
 export interface NamedModel {

@@ -2,33 +2,23 @@ import { create, type DescMethodUnary, fromBinary, type MessageInitShape, type M
 import { GRPCInferenceService } from "@millrace/contracts/inference/grpc_service";
 import { ModelConfigSchema } from "@millrace/contracts/inference/model_config";
 import { EncodedMessage, type Unary, validateRequest } from "@millrace/grpc";
+import {
+  BodyInvalidError,
+  describe,
+  parseObject,
+  type RestAnswer,
+  type RestRequest,
+  type RestRoute,
+  type WritableJson,
+  writeJson,
+} from "@millrace/rest";
 import type { OpenInferenceCalls } from "../open-inference-service.ts";
 import type { TensorInference } from "../rpc/model-infer.ts";
 import { ModelNotReadyError } from "../serving/serving-errors.ts";
-import { BodyInvalidError } from "./body-invalid-error.ts";
 import { generate } from "./generate.ts";
 import { logSettingsOf, repositoryParametersOf, settingsJson, traceSettingsOf, wholeOf } from "./json-requests.ts";
 import { messageJson } from "./message-json.ts";
 import { type NamedModel, restInfer } from "./model-infer.ts";
-import { describe, parseObject } from "./parse-json.ts";
-import type { RestAnswer } from "./rest-answer.ts";
-import type { RestCall } from "./rest-call.ts";
-import { type WritableJson, writeJson } from "./write-json.ts";
-
-/** What a route is given: the parts of the path that it names, and the body once it is asked for. */
-export interface RestRequest {
-  readonly call: RestCall;
-  /** The part of the path at `:name`, decoded; empty where an optional one is absent. */
-  part(name: string): string;
-  body(): Promise<Uint8Array>;
-}
-
-export interface RestRoute {
-  readonly method: "GET" | "POST";
-  /** `v2/models/:model[/versions/:version]/infer`: a part at a colon is any text, and brackets are optional. */
-  readonly path: string;
-  readonly answer: (request: RestRequest) => Promise<RestAnswer>;
-}
 
 /** Every path of the protocol's REST form, as Triton has them. A call without tensors is answered by its RPC. */
 export const restRoutes = (calls: OpenInferenceCalls, inference: TensorInference): readonly RestRoute[] => {
@@ -82,10 +72,13 @@ export const restRoutes = (calls: OpenInferenceCalls, inference: TensorInference
     post("v2/models/:model[/versions/:version]/generate_stream", async (request) =>
       generate(inference, target(request), await request.body(), request.call, true),
     ),
-    get("v2/health/live", async () => empty(200)),
-    get("v2/health/ready", async (request) =>
-      empty((await ask(method.serverReady, calls.serverReady, {}, request)).ready ? 200 : 400),
-    ),
+    { ...get("v2/health/live", async () => empty(200)), open: true },
+    {
+      ...get("v2/health/ready", async (request) =>
+        empty((await ask(method.serverReady, calls.serverReady, {}, request)).ready ? 200 : 400),
+      ),
+      open: true,
+    },
     get("v2", async (request) =>
       json(
         messageJson(method.serverMetadata.output, await ask(method.serverMetadata, calls.serverMetadata, {}, request)),

@@ -1,5 +1,5 @@
+import type { InFlightBytes } from "@millrace/rest";
 import { Gauge, type Registry } from "prom-client";
-import type { InFlightBytes } from "../execution/in-flight-bytes.ts";
 
 /** Registers the gauge of the bytes of requests that are under way. */
 export const registerInFlightMetrics = (registry: Registry, inFlight: InFlightBytes): void => {

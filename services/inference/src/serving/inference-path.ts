@@ -1,6 +1,6 @@
 import { MillraceError, Reason } from "@millrace/errors";
+import type { InFlightBytes } from "@millrace/rest";
 import { type Tensor, TensorInvalidError } from "@millrace/tensor";
-import type { InFlightBytes } from "../execution/in-flight-bytes.ts";
 import type { InferOptions } from "../execution/model-lane.ts";
 import { inputsOf } from "../protocol/model-inputs.ts";
 import type { RawExchange } from "../protocol/raw-exchange.ts";

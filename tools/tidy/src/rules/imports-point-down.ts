@@ -9,7 +9,7 @@ const floors: readonly (readonly string[])[] = [
   ["errors"],
   ["lmdb-folder"],
   ["tensor", "stats", "kv", "event-log", "grpc"],
-  ["onnx", "feature-definition"],
+  ["onnx", "feature-definition", "rest"],
   ["model-package"],
   ["service-host"],
 ];

@@ -12,7 +12,7 @@ import { TLSSocket } from "node:tls";
 import { gzipSync } from "node:zlib";
 import { CannotListenError, readBearerTokens } from "@millrace/grpc";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import type { RestRoute } from "./rest-routes.ts";
+import type { RestRoute } from "./rest-route.ts";
 import { RestServer, type RestServerOptions } from "./rest-server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-rest-server-"));
@@ -36,7 +36,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const plain = (body: string) => ({ status: 200, type: "text/plain", body });
 const routes: readonly RestRoute[] = [
-  { method: "GET", path: "v2/health/live", answer: async () => plain("") },
+  { method: "GET", path: "v2/health/live", open: true, answer: async () => plain("") },
   { method: "GET", path: "v2/whoami", answer: async ({ call }) => plain(call.principal ?? "nobody") },
   { method: "POST", path: "v2/length", answer: async ({ body }) => plain(String((await body()).byteLength)) },
   {
@@ -141,6 +141,20 @@ describe("a REST server with TLS", () => {
     await expect(get(address)).rejects.toThrow();
     const own = { key: readFileSync(at("client.key")), cert: readFileSync(at("client.pem")) };
     expect((await get(address, own)).text).toBe("client");
+  });
+
+  test("stops while a caller has not ended its TLS handshake", async () => {
+    const tls = { certificateFile: at("server.pem"), privateKeyFile: at("server.key") };
+    const server = await listen({ tls });
+    const caller = connect(Number(server.address.split(":").at(-1)), "127.0.0.1");
+    await once(caller, "connect");
+    const closed = once(caller, "close");
+    const stop = new AbortController();
+    const ended = server.run(stop.signal);
+    const ca = readFileSync(at("ca.pem"));
+    await ask(tlsRequest, `https://${server.address}/v2/health/live`, { ca } as RequestOptions);
+    stop.abort();
+    await Promise.all([ended, closed]);
   });
 
   test("does not listen with files that do not fit", async () => {

@@ -14,7 +14,7 @@ export type JsonValue = null | boolean | number | bigint | string | readonly Jso
 const longInteger = /(?:^|[[,:\s-])\d{16,}(?=[\s,\]}]|$)/;
 
 /**
- * Reads a JSON text. Beside the standard's, the protocol's clients write `NaN`, `Infinity` and `-Infinity` where a number
+ * Reads a JSON text. Beside the standard's, Triton's clients write `NaN`, `Infinity` and `-Infinity` where a number
  * stands, which Python's encoder does and Triton reads: see `notFinite`.
  * @throws BodyInvalidError
  */
@@ -129,4 +129,6 @@ const endOfString = (text: string, from: number): number => {
 };
 
 const malformed = (error: unknown): BodyInvalidError =>
-  new BodyInvalidError("body", "JSON", error instanceof Error ? error.message : "something else");
+  error instanceof RangeError
+    ? new BodyInvalidError("body", "JSON", "arrays or objects within each other too deep to be read")
+    : new BodyInvalidError("body", "JSON", error instanceof Error ? error.message : "something else");

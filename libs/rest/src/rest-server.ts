@@ -5,6 +5,7 @@ import { TLSSocket } from "node:tls";
 import { MillraceError } from "@millrace/errors";
 import {
   type BearerTokens,
+  type CallContext,
   CannotListenError,
   isLoopback,
   ReloadingCertificates,
@@ -12,22 +13,22 @@ import {
   type ServerTls,
   UnauthenticatedError,
 } from "@millrace/grpc";
-import { InFlightBytes } from "../execution/in-flight-bytes.ts";
+import { InFlightBytes } from "./in-flight-bytes.ts";
 import { readBody } from "./read-body.ts";
 import type { RestAnswer } from "./rest-answer.ts";
 import { RestCall } from "./rest-call.ts";
 import { errorAnswer } from "./rest-error.ts";
-import type { RestObserver } from "./rest-metrics.ts";
+import type { RestRoute } from "./rest-route.ts";
 import { RestRouter } from "./rest-router.ts";
-import type { RestRoute } from "./rest-routes.ts";
 import { sendAnswer } from "./send-answer.ts";
+import type { WritableJson } from "./write-json.ts";
 
 export interface RestServerOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
   readonly tls?: ServerTls | undefined;
-  /** With tokens, every request but those for health must carry one. */
+  /** With tokens, every request but those of open routes must carry one. */
   readonly tokens?: BearerTokens | undefined;
   readonly allowPlaintext?: boolean | undefined;
   /** Largest body in bytes, also after it was inflated. */
@@ -35,6 +36,8 @@ export interface RestServerOptions {
   /** Most bytes that all bodies on their way may have. */
   readonly maxInFlightBytes: number;
   readonly routes: readonly RestRoute[];
+  /** The body of an error's answer, from its message. Default: `{"error": message}`. */
+  readonly errorBody?: ((message: string) => WritableJson) | undefined;
   readonly onAnswered: RestObserver;
   /** Decides whether a trace that begins here is recorded; a caller's own decision goes first. None is, unless given. */
   readonly sampleTrace?: ((traceId: string) => boolean) | undefined;
@@ -42,11 +45,25 @@ export interface RestServerOptions {
   readonly onFailure: (error: unknown, method: string, traceId: string) => void;
 }
 
+/** A request that was answered. */
+export interface AnsweredRequest {
+  readonly call: CallContext;
+  readonly method: string;
+  /** The path with its parts' names: `v2/models/:model[/versions/:version]/infer`; `unknown` where there is no such path. */
+  readonly route: string;
+  readonly status: number;
+}
+
+/** Is told of each request that was answered. */
+export type RestObserver = (answered: AnsweredRequest, seconds: number) => void;
+
 /** Time that a connection may be idle before it is closed. Longer than balancers keep theirs, which else meet a closed one. */
 const keepAliveMs = 75_000;
+/** Time that a request may take until all of it has come: who sends a byte now and then holds a connection no longer. */
+const requestTimeoutMs = 120_000;
 
 /**
- * The protocol's REST form on a port of its own. It listens with the same TLS files and tokens as the gRPC port. At a stop
+ * A REST form on a port of its own. It listens with the same TLS files and tokens as the gRPC port. At a stop
  * it takes no new connections, closes those that are idle, and answers what it has taken.
  */
 export class RestServer {
@@ -61,6 +78,8 @@ export class RestServer {
   readonly #latest = new WeakMap<Socket, ServerResponse>();
   /** The connections, and how many requests of each are not answered. */
   readonly #connections = new Map<Socket, number>();
+  /** Connections of a TLS port whose handshake is not over, by where they come from. */
+  readonly #handshakes = new Map<string, Socket>();
 
   private constructor(options: RestServerOptions, server: Server, stopWatching: () => void) {
     this.#options = options;
@@ -69,8 +88,19 @@ export class RestServer {
     this.#server = server;
     this.#stopWatching = stopWatching;
     server.keepAliveTimeout = keepAliveMs;
+    server.requestTimeout = requestTimeoutMs;
+    if (options.tls !== undefined) {
+      server.on("connection", (socket: Socket) => {
+        const origin = originOf(socket);
+        this.#handshakes.set(origin, socket);
+        socket.once("close", () => this.#handshakes.delete(origin));
+      });
+    }
     server.on(options.tls === undefined ? "connection" : "secureConnection", (socket: Socket) => {
+      this.#handshakes.delete(originOf(socket));
       this.#connections.set(socket, 0);
+      // Each request of a connection that sends several ahead waits for its end.
+      socket.setMaxListeners(0);
       socket.once("close", () => this.#connections.delete(socket));
     });
     server.on("request", (request, response) => void this.#answer(request, response));
@@ -123,6 +153,7 @@ export class RestServer {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     // Also those that never sent anything, which Node does not count as idle.
     for (const [socket, open] of this.#connections) if (open === 0) socket.destroy();
+    for (const socket of this.#handshakes.values()) socket.destroy();
     await closed;
   }
 
@@ -131,6 +162,7 @@ export class RestServer {
     this.#stopWatching();
     this.#server.close();
     this.#server.closeAllConnections();
+    for (const socket of this.#handshakes.values()) socket.destroy();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -152,7 +184,7 @@ export class RestServer {
     try {
       const found = this.#router.find(request.method ?? "GET", path);
       route = found.route.path;
-      this.#authenticate(route, request, call);
+      this.#authenticate(found.route, request, call);
       answer = await runInCall(call, () =>
         found.route.answer({
           call,
@@ -161,7 +193,7 @@ export class RestServer {
         }),
       );
     } catch (error) {
-      answer = errorAnswer(error, call.traceId);
+      answer = errorAnswer(error, call.traceId, this.#options.errorBody);
       this.#report(error, answer.status, call);
     }
     const id = call.header("x-request-id");
@@ -184,8 +216,7 @@ export class RestServer {
     if (open !== undefined) this.#connections.set(socket, open + change);
   }
 
-  /** A probe has no token to send, and learns nothing but up or down. */
-  #authenticate(route: string, request: IncomingMessage, call: RestCall): void {
+  #authenticate(route: RestRoute, request: IncomingMessage, call: RestCall): void {
     const { tokens, tls } = this.#options;
     if (tokens === undefined) {
       const { socket } = request;
@@ -194,7 +225,7 @@ export class RestServer {
       call.principal = typeof name === "string" ? name : undefined;
       return;
     }
-    if (route.startsWith("v2/health/")) return;
+    if (route.open === true) return;
     const header = call.header("authorization");
     if (header === undefined) {
       throw new UnauthenticatedError("This server needs a bearer token in the header `authorization`; none came.");
@@ -210,6 +241,9 @@ export class RestServer {
     if (!whole && !call.signal.aborted) this.#options.onFailure(error, call.method, call.traceId);
   }
 }
+
+/** A socket and the TLS socket on top of it have it in common, and no other connection has it. */
+const originOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;
 
 /** Waits until a response was sent, or its connection is closed. */
 const over = (response: ServerResponse, socket: Socket): Promise<void> =>

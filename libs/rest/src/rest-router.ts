@@ -1,6 +1,6 @@
 import { BodyInvalidError } from "./body-invalid-error.ts";
 import { PathUnknownError } from "./rest-error.ts";
-import type { RestRoute } from "./rest-routes.ts";
+import type { RestRoute } from "./rest-route.ts";
 
 /** The route of a request, and the parts of its path by their names. */
 export interface Routed {

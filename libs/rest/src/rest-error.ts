@@ -1,7 +1,7 @@
 import { MillraceError, type MillraceErrorCode, Reason } from "@millrace/errors";
 import { statusFromError } from "@millrace/grpc";
 import type { RestAnswer } from "./rest-answer.ts";
-import { writeJson } from "./write-json.ts";
+import { type WritableJson, writeJson } from "./write-json.ts";
 
 /** Thrown where no path, or no method of it, is what was asked for. */
 export class PathUnknownError extends MillraceError {
@@ -30,8 +30,12 @@ export class BodyTooLargeError extends MillraceError {
   }
 }
 
-/** Answers an error as the protocol does: a status, and a body of one sentence or more. */
-export const errorAnswer = (error: unknown, traceId: string): RestAnswer => {
+/** Answers an error: a status, and a body of one sentence or more. */
+export const errorAnswer = (
+  error: unknown,
+  traceId: string,
+  body: (message: string) => WritableJson = (message) => ({ error: message }),
+): RestAnswer => {
   const { details: message } = statusFromError(error, traceId);
   const headers: Record<string, string> = {};
   let status = 500;
@@ -42,7 +46,7 @@ export const errorAnswer = (error: unknown, traceId: string): RestAnswer => {
     const { retryAfterMs } = error.details;
     if (retryAfterMs !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
   }
-  return { status, type: "application/json", headers, body: writeJson({ error: message }) };
+  return { status, type: "application/json", headers, body: writeJson(body(message)) };
 };
 
 const statusOf = (error: MillraceError): number => {

@@ -2,8 +2,8 @@ import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { createGunzip, createInflate } from "node:zlib";
 import { CallCancelledError } from "@millrace/grpc";
-import type { InFlightBytes } from "../execution/in-flight-bytes.ts";
 import { BodyInvalidError } from "./body-invalid-error.ts";
+import type { InFlightBytes } from "./in-flight-bytes.ts";
 import { BodyTooLargeError } from "./rest-error.ts";
 
 const inflaters = new Map([

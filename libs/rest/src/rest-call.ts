@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { CallCancelledError, type CallContext, continueTrace, Metadata, type TraceContext } from "@millrace/grpc";
 
-/** One request in the REST form, as handlers of either protocol see a call. It has no deadline: HTTP carries none. */
+/** One request in the REST form, as handlers of gRPC see a call. It has no deadline: HTTP carries none. */
 export class RestCall implements CallContext {
   readonly #request: IncomingMessage;
   readonly #sampleTrace: ((traceId: string) => boolean) | undefined;
