@@ -1,6 +1,7 @@
 import { bytesOf, type Tensor } from "@millrace/tensor";
+import type { InferOptions, LaneOptions, LaneParts } from "../src/execution/lane-options.ts";
 import { ModelInstance } from "../src/execution/model-instance.ts";
-import { type InferOptions, type LaneOptions, type LaneParts, ModelLane } from "../src/execution/model-lane.ts";
+import { ModelLane } from "../src/execution/model-lane.ts";
 import { ModelStatistics } from "../src/execution/model-statistics.ts";
 
 const usual: LaneOptions = { maxBatchSize: 8, maxQueueDelayMs: 0, maxQueueSize: 1000, batched: true };

@@ -1,7 +1,8 @@
 // Prints what the knobs of execution do to a model on this machine: `node test/measure-execution.ts`.
 import type { Tensor } from "@millrace/tensor";
 import { OnnxSession } from "@millrace/tensor/onnxruntime";
-import type { LaneOptions, ModelLane } from "../src/execution/model-lane.ts";
+import type { LaneOptions } from "../src/execution/lane-options.ts";
+import type { ModelLane } from "../src/execution/model-lane.ts";
 import { ResponseCache } from "../src/execution/response-cache.ts";
 import { floatRows, inferred, laneOf, steps } from "./lane-of.ts";
 import { loopModel } from "./loop-model.ts";

@@ -4,7 +4,8 @@ import { afterEach, describe, expect, test } from "vitest";
 import { floatRows, inferred, laneOf, steps } from "../../test/lane-of.ts";
 import { loopModel } from "../../test/loop-model.ts";
 import { identityModel, openWidthModel, scaleModel } from "../../test/models.ts";
-import type { InferOptions, ModelLane } from "./model-lane.ts";
+import type { InferOptions } from "./lane-options.ts";
+import type { ModelLane } from "./model-lane.ts";
 import { ResponseCache } from "./response-cache.ts";
 
 const open: ModelLane[] = [];

@@ -1,20 +1,12 @@
-import type { Cancellation } from "@millrace/grpc";
-import {
-  type Batch,
-  type BatchingOptions,
-  DynamicBatching,
-  levelOf,
-  Slab,
-  type Swept,
-  type Tensor,
-} from "@millrace/tensor";
+import { type Batch, DynamicBatching, levelOf, Slab, type Swept, type Tensor } from "@millrace/tensor";
 import { AnswerOrder, type AnswerPlace } from "./answer-order.ts";
+import { DeadlineMargin } from "./deadline-margin.ts";
+import type { InferOptions, LaneOptions, LaneParts } from "./lane-options.ts";
 import { groupOf, type LaneRequest } from "./lane-request.ts";
 import type { ModelInstance } from "./model-instance.ts";
 import type { FailureReason, ModelStatistics } from "./model-statistics.ts";
 import { DeadlinePassedError, InferenceCancelledError, NoInstanceError, QueueTimeoutError } from "./queue-errors.ts";
 import { batchMargin, refuseTheLate } from "./refuse-the-late.ts";
-import type { ResponseCache } from "./response-cache.ts";
 import { type LaneSlot, type RunRecords, runRequests } from "./run-requests.ts";
 import { RunTimeEstimate } from "./run-time-estimate.ts";
 
@@ -22,32 +14,6 @@ import { RunTimeEstimate } from "./run-time-estimate.ts";
 const longestTimerMs = 2 ** 31 - 1;
 
 const timerMs = (waitMs: number): number => Math.min(longestTimerMs, Math.max(0, Math.ceil(waitMs)));
-
-export interface InferOptions {
-  /** When the caller stops waiting, in epoch ms. */
-  readonly deadlineMs?: number | undefined;
-  readonly signal?: Cancellation | undefined;
-  /** 1 is the highest level; undefined for the model's default. */
-  readonly priority?: number | undefined;
-  /** Longest time in the queue, in ms, where the model lets requests say so. */
-  readonly queueTimeoutMs?: number | undefined;
-  /** Runs the model even where the cache knows the answer, and keeps nothing. */
-  readonly bypassCache?: boolean | undefined;
-}
-
-export interface LaneOptions extends BatchingOptions {
-  /** Whether requests are joined along the first axis. */
-  readonly batched: boolean;
-  /** Whether answers leave in the order in which their requests came, within a level, over all instances. */
-  readonly preserveOrdering?: boolean | undefined;
-}
-
-/** What a lane may be given beside its options. */
-export interface LaneParts {
-  readonly cache?: ResponseCache | undefined;
-  /** Retires the instances when the lane is closed. Without it the lane does. */
-  readonly retireInstances?: (() => Promise<void>) | undefined;
-}
 
 /**
  * The way of a request through a model: it waits in the queue, is joined with others, is run by the next free instance,
@@ -65,6 +31,7 @@ export class ModelLane {
   readonly #slots: LaneSlot[] = [];
   readonly #parts: LaneParts;
   readonly #estimate = new RunTimeEstimate();
+  readonly #margin = new DeadlineMargin();
   readonly #records: RunRecords;
   readonly #order: AnswerOrder | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -188,7 +155,9 @@ export class ModelLane {
         reject,
       };
       const succeed = (result: R) => {
-        this.statistics.succeeded((performance.now() - arrivedMs) * 1e6);
+        const nowMs = performance.now();
+        this.#margin.answered(request, nowMs, signal?.aborted === true);
+        this.statistics.succeeded((nowMs - arrivedMs) * 1e6);
         resolve(result);
       };
       try {
@@ -199,6 +168,7 @@ export class ModelLane {
           rows: this.#queue.rowsAhead(priority),
           maxBatchSize: this.#largest,
           estimate: this.#estimate,
+          marginFactor: this.#margin.factor,
         });
         this.#queue.offer(request, this.#retryAfterMs());
       } catch (error) {
@@ -277,7 +247,10 @@ export class ModelLane {
   #tellSwept({ expired, timedOut, delayed }: Swept<LaneRequest>): void {
     if (expired.length + timedOut.length + delayed.length === 0) return;
     const nowMs = performance.now();
-    for (const request of expired) this.#fail(request, "REJECTED", new DeadlinePassedError(nowMs - request.arrivedMs));
+    for (const request of expired) {
+      this.#margin.left(request, nowMs);
+      this.#fail(request, "REJECTED", new DeadlinePassedError(nowMs - request.arrivedMs));
+    }
     for (const request of timedOut) {
       this.#fail(request, "REJECTED", new QueueTimeoutError(nowMs - request.arrivedMs, this.#retryAfterMs()));
     }
@@ -330,7 +303,9 @@ export class ModelLane {
   }
 
   #cancel(request: LaneRequest): void {
-    if (this.#queue.remove(request)) this.#fail(request, "CANCELED", new InferenceCancelledError());
+    if (!this.#queue.remove(request)) return;
+    this.#margin.left(request, performance.now());
+    this.#fail(request, "CANCELED", new InferenceCancelledError());
   }
 
   #fail(request: LaneRequest, reason: FailureReason, error: unknown): void {

@@ -3,9 +3,6 @@ import { DeadlineUnreachableError } from "./queue-errors.ts";
 import type { LaneSlot } from "./run-requests.ts";
 import type { RunTimeEstimate } from "./run-time-estimate.ts";
 
-/** A prediction may be wrong by so much, and the request is still answered in time. */
-const predictionMargin = 1.25;
-
 /**
  * A run may take so many times what was measured, and all in its batch are still answered in time. More than of a single
  * prediction is kept in reserve, since a batch that ends late is late for everyone in it.
@@ -19,6 +16,8 @@ export interface Ahead {
   readonly rows: number;
   readonly maxBatchSize: number;
   readonly estimate: RunTimeEstimate;
+  /** So many times the predicted time must be left: `DeadlineMargin`. */
+  readonly marginFactor: number;
 }
 
 /**
@@ -28,7 +27,7 @@ export interface Ahead {
  */
 export const refuseTheLate = (
   { rows, expiresAtMs, arrivedMs }: LaneRequest,
-  { slots, rows: ahead, maxBatchSize, estimate }: Ahead,
+  { slots, rows: ahead, maxBatchSize, estimate, marginFactor }: Ahead,
 ): void => {
   if (expiresAtMs === undefined) return;
   let alive = 0;
@@ -42,7 +41,7 @@ export const refuseTheLate = (
   if (alive === 0 || (ahead === 0 && leftMs === 0)) return;
   const workMs = estimate.workMs(ahead + Math.max(1, rows), maxBatchSize, alive, arrivedMs);
   if (workMs === undefined) return;
-  const predictedMs = (leftMs + workMs) * predictionMargin;
+  const predictedMs = (leftMs + workMs) * marginFactor;
   const untilMs = expiresAtMs - arrivedMs;
   if (predictedMs <= untilMs) return;
   throw new DeadlineUnreachableError(predictedMs, untilMs, Math.max(1, Math.ceil(predictedMs - untilMs)));

@@ -8,7 +8,7 @@ import {
 } from "@millrace/contracts/inference/model_config";
 import type { Unary } from "@millrace/grpc";
 import { defaultQueuePolicy, type QueuePolicy, type TensorSpec } from "@millrace/tensor";
-import type { LaneOptions } from "../execution/model-lane.ts";
+import type { LaneOptions } from "../execution/lane-options.ts";
 import { ensembleConfig } from "../pipeline/ensemble-config.ts";
 import { PipelineServable } from "../pipeline/pipeline-servable.ts";
 import { configDatatype } from "../repository/config/datatype.ts";

@@ -1,7 +1,7 @@
 import { MillraceError, Reason } from "@millrace/errors";
 import type { InFlightBytes } from "@millrace/rest";
 import { type Tensor, TensorInvalidError } from "@millrace/tensor";
-import type { InferOptions } from "../execution/model-lane.ts";
+import type { InferOptions } from "../execution/lane-options.ts";
 import { inputsOf } from "../protocol/model-inputs.ts";
 import type { RawExchange } from "../protocol/raw-exchange.ts";
 import type { ModelRoster } from "./model-roster.ts";

@@ -1,6 +1,6 @@
 import type { ModelPackage } from "@millrace/contracts/millrace/model/v1/model_package";
 import type { Tensor, TensorSpec } from "@millrace/tensor";
-import type { InferOptions } from "../execution/model-lane.ts";
+import type { InferOptions } from "../execution/lane-options.ts";
 import type { ModelStatistics } from "../execution/model-statistics.ts";
 import { defaultFeaturePolicy, type FeaturePolicy } from "../prediction/feature-policy.ts";
 import type { PayloadPolicy } from "../prediction/payload-policy.ts";

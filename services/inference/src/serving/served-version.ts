@@ -1,5 +1,6 @@
 import type { Tensor, TensorSpec } from "@millrace/tensor";
-import type { InferOptions, ModelLane } from "../execution/model-lane.ts";
+import type { InferOptions } from "../execution/lane-options.ts";
+import type { ModelLane } from "../execution/model-lane.ts";
 import type { ModelStatistics } from "../execution/model-statistics.ts";
 import { Leases } from "./leases.ts";
 import type { ModelOrigin, PredictPolicy, Servable } from "./servable.ts";
