@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { available } from "@millrace/backing";
 import { parseAllDocuments } from "yaml";
 import { checkSettingNames } from "./check-setting-names.ts";
 import { type ToolName, toolPath } from "./tools.ts";
@@ -37,6 +38,20 @@ report(
   ),
 );
 
+const promtool = (what: string, ...args: string[]): void => {
+  const { status, stdout, stderr } = spawnSync("promtool", args, {
+    cwd: join(root, "deploy/prometheus"),
+    encoding: "utf8",
+  });
+  report(`promtool ${what}`, problemOf({ passed: status === 0, text: `${stdout}${stderr}`.trim() }));
+};
+const hasPromtool = available("prometheus");
+if (hasPromtool === true) {
+  promtool("check config: prometheus.yml and its rules", "check", "config", "prometheus.yml");
+  promtool("test rules: alert-rules.test.yaml", "test", "rules", "alert-rules.test.yaml");
+} else if (process.env.CI === "true") report("promtool", hasPromtool);
+else console.log(`skipped promtool: ${hasPromtool}`);
+
 const composeFile = join(root, "deploy/compose/compose.yaml");
 const compose = run("compose", [composeFile]);
 report(`compose: ${relative(root, composeFile)}`, problemOf(compose));
@@ -64,6 +79,22 @@ const valueSets = {
     "deployments[0].versions[0].version=1",
     "deployments[0].versions[0].package=flight_delay:candidate",
   ],
+  "scaled by load, watched by the Prometheus operator, dashboards for Grafana": [
+    "services.inference.autoscaling.enabled=true",
+    "services.inference.autoscaling.metrics[0].type=Pods",
+    "services.inference.autoscaling.metrics[0].pods.metric.name=nv_inference_pending_request_count",
+    "services.inference.autoscaling.metrics[0].pods.target.type=AverageValue",
+    "services.inference.autoscaling.metrics[0].pods.target.averageValue=64",
+    "prometheus.serviceMonitor.enabled=true",
+    "prometheus.serviceMonitor.labels.release=prometheus",
+    "prometheus.rules.enabled=true",
+    "grafana.dashboards.enabled=true",
+  ],
+  "callers of one namespace alone, metrics for nobody": [
+    "networkPolicy.callers[0].namespaceSelector.matchLabels.team=shop",
+    "networkPolicy.metricsFrom=null",
+  ],
+  "no callers but each other": ["networkPolicy.callers=null", "networkPolicy.metricsFrom=null"],
   "secrets as files": [
     "services.feature-serving.secrets[0].secret=sql-connections",
     "services.feature-serving.secrets[0].mountPath=/secrets/sql",
@@ -97,10 +128,26 @@ const refused = {
   "a secret without a folder": "services.training.secrets[0].secret=x",
   "a URL of no store": "urls.modelStore=s3://bucket",
   "replicas on one volume": "services.training.replicas=2",
+  "autoscaling on one volume": "services.training.autoscaling.enabled=true",
 };
 for (const [name, value] of Object.entries(refused)) {
   report(`helm template: ${name} is refused`, template(value).passed ? `The chart took ${value}.` : undefined);
 }
+
+const open = rendered.flatMap((text) =>
+  parseAllDocuments(text)
+    .map(
+      (document) =>
+        document.toJS() as { kind?: string; metadata?: { name: string }; spec?: { ingress?: { from?: unknown[] }[] } },
+    )
+    .filter(
+      ({ kind, spec }) => kind === "NetworkPolicy" && spec?.ingress?.some(({ from }) => (from ?? []).length === 0),
+    ),
+);
+report(
+  "network policies: no rule without anyone in it, which would let everyone in",
+  open.length === 0 ? undefined : open.map(({ metadata }) => metadata?.name).join(", "),
+);
 
 const documents = [...rendered, compose.stdout].flatMap((text) =>
   parseAllDocuments(text).map((document) => document.toJS()),

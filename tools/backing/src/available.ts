@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { kafkaLibrary } from "./kafka.ts";
 import { postgresPrograms } from "./postgres.ts";
 
-export type BackingName = "redis" | "kafka" | "registry" | "postgres";
+export type BackingName = "redis" | "kafka" | "registry" | "postgres" | "prometheus";
 
 const runs = (command: string, argument: string): boolean => {
   try {
@@ -22,6 +22,8 @@ export const available = (name: BackingName): true | string => {
     return runs("redis-server", "--version") || "redis-server is not installed (npx nx run backing:install)";
   if (name === "registry")
     return runs("docker-registry", "--version") || "docker-registry is not installed (npx nx run backing:install)";
+  if (name === "prometheus")
+    return runs("promtool", "--version") || "promtool is not installed (npx nx run backing:install)";
   if (name === "postgres") {
     const isHere = runs(join(postgresPrograms(), "postgres"), "--version");
     return isHere || "postgres is not installed (npx nx run backing:install)";

@@ -23,6 +23,7 @@ const debianPackages = [
   ...(available("redis") === true ? [] : ["redis-server"]),
   ...(available("registry") === true ? [] : ["docker-registry"]),
   ...(available("postgres") === true ? [] : ["postgresql"]),
+  ...(available("prometheus") === true ? [] : ["prometheus"]),
 ];
 if (debianPackages.length > 0) {
   if (process.platform !== "linux" || process.getuid?.() !== 0) {
@@ -49,7 +50,7 @@ if (available("kafka") !== true) {
     dirname(folder),
   );
 }
-for (const name of ["redis", "kafka", "registry", "postgres"] as const) {
+for (const name of ["redis", "kafka", "registry", "postgres", "prometheus"] as const) {
   const answer = available(name);
   if (answer !== true) give(answer);
   console.log(`${name} is here`);

@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Of feature-serving, training, inference and monitoring, as each README has them. */
+const metricsPorts = [8012, 8022, 8002, 8032];
 const main = join(import.meta.dirname, "../../demo/src/main.ts");
 
 export interface WalkthroughRun {
@@ -79,6 +81,16 @@ export class Walkthrough {
     const again = `${name} stopped (SIGKILL) and was started again`;
     const before = this.#output.split(again).length;
     await this.until(() => this.#output.split(again).length > before);
+  }
+
+  /** The names of the metrics that the running services export. */
+  async exportedMetrics(): Promise<ReadonlySet<string>> {
+    const names = new Set<string>();
+    for (const port of metricsPorts) {
+      const answer = await fetch(`http://127.0.0.1:${port + this.#run.portOffset}/metrics`);
+      for (const [, name = ""] of (await answer.text()).matchAll(/^# TYPE (\S+) /gm)) names.add(name);
+    }
+    return names;
   }
 
   /** Waits for the end and reads the figures. */

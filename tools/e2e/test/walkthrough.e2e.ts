@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { hasBacking } from "@millrace/backing";
@@ -36,6 +36,15 @@ const comparable = ({ packageDigest, totals, weeks, comparedValues }: Summary) =
   })),
 });
 
+/** What dashboards and alert rules ask for. */
+const watchedMetrics = (): ReadonlySet<string> => {
+  const deploy = join(import.meta.dirname, "../../../deploy");
+  const files = globSync("{grafana/dashboards/*.json,prometheus/alert-rules.yaml}", { cwd: deploy });
+  const text = files.map((path) => readFileSync(join(deploy, path), "utf8")).join("\n");
+  const names = text.match(/\b(?:millrace|nv|grpc_server|nodejs|process)_[a-z0-9_]+/g) ?? [];
+  return new Set(names.map((name) => name.replace(/_bucket$|(?<=_seconds)_count$/, "")));
+};
+
 let undisturbed: Summary | undefined;
 const undisturbedSummary = (): Summary => {
   if (undisturbed === undefined) throw new Error("The undisturbed walkthrough has to run first.");
@@ -64,9 +73,14 @@ const withServicesKilled = async (profile: WalkthroughRun["profile"]): Promise<S
 };
 
 describe("the walkthrough", () => {
-  test("on embedded stores predicts, counts and finds served values equal to offline ones", async () => {
+  test("on embedded stores predicts, counts, finds served values equal to offline ones, and exports what is watched", async () => {
     const walkthrough = start({});
     try {
+      await walkthrough.untilDay(1);
+      const exported = await walkthrough.exportedMetrics();
+      const missing = [...watchedMetrics()].filter((name) => !exported.has(name));
+      // They are there where continuous verification is on; the walkthrough compares served values by itself.
+      expect(missing.filter((name) => !name.startsWith("millrace_feature_verif"))).toEqual([]);
       undisturbed = await walkthrough.summary();
     } finally {
       await walkthrough.stop();

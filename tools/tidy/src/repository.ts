@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** A workspace package, and the names of what it says that it uses. */
@@ -37,7 +37,9 @@ export const openRepository = (root: string): Repository => {
     encoding: "utf8",
     maxBuffer: 64 * 1024 ** 2,
   });
-  const files = listed.split("\0").filter((path) => path !== "" && existsSync(join(root, path)));
+  const files = listed
+    .split("\0")
+    .filter((path) => path !== "" && lstatSync(join(root, path), { throwIfNoEntry: false })?.isFile() === true);
   return repositoryOf(new Map(files.map((path) => [path, () => readFileSync(join(root, path), "utf8")])), (path) =>
     existsSync(join(root, path)),
   );

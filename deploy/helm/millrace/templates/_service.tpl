@@ -1,6 +1,7 @@
 {{/*
 One service: its objects are the same for all four, and what differs comes as arguments:
-root, name, grpcPort, metricsPort, restPort (where there is one), environment (a list of name and value), files (whether the deployments are mounted).
+root, name, grpcPort, metricsPort, restPort (where there is one), environment (a list of name and value), files (whether the deployments are mounted),
+callers (the services of this release that call it).
 */}}
 {{- define "millrace.fullName" -}}
 {{ printf "%s-%s" .root.Release.Name .name | trunc 52 | trimSuffix "-" }}
@@ -23,6 +24,10 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $values := index .root.Values.services .name -}}
 {{- $fullName := include "millrace.fullName" . -}}
 {{- $persistence := $values.persistence | default dict -}}
+{{- $autoscaling := $values.autoscaling | default dict -}}
+{{- if and $persistence.enabled $autoscaling.enabled }}
+{{- fail (printf "services.%s: autoscaling is on, and a service with a volume of its own must stay at one pod. Name a store by URL and set persistence.enabled to false." .name) }}
+{{- end }}
 {{- if and $persistence.enabled (gt (int $values.replicas) 1) }}
 {{- fail (printf "services.%s: replicas is %v, and a service with a volume of its own must have 1. Name a store by URL and set persistence.enabled to false, or set replicas to 1." .name $values.replicas) }}
 {{- end }}
@@ -32,7 +37,9 @@ metadata:
   name: {{ $fullName }}
   labels: {{- include "millrace.labels" . | nindent 4 }}
 spec:
+  {{- if not $autoscaling.enabled }}
   replicas: {{ $values.replicas }}
+  {{- end }}
   minReadySeconds: 5
   strategy:
     {{- if $persistence.enabled }}
@@ -191,7 +198,70 @@ spec:
     requests:
       storage: {{ $persistence.size | default "5Gi" }}
 {{- end }}
-{{- if gt (int $values.replicas) 1 }}
+{{- if $autoscaling.enabled }}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ $fullName }}
+  labels: {{- include "millrace.labels" . | nindent 4 }}
+spec:
+  scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: {{ $fullName }} }
+  minReplicas: {{ $autoscaling.minReplicas | default 2 }}
+  maxReplicas: {{ $autoscaling.maxReplicas | default 10 }}
+  metrics:
+    # Answering calls and running models is processor time, and one process answers on one core.
+    - type: Resource
+      resource:
+        name: cpu
+        target: { type: Utilization, averageUtilization: {{ $autoscaling.cpuUtilization | default 70 }} }
+    {{- with $autoscaling.metrics }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  behavior:
+    # Clients keep their connections: pods that go away again within minutes cost more than they save.
+    scaleDown:
+      stabilizationWindowSeconds: 300
+      policies: [{ type: Pods, value: 1, periodSeconds: 60 }]
+{{- end }}
+{{- if .root.Values.networkPolicy.enabled }}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ $fullName }}
+  labels: {{- include "millrace.labels" . | nindent 4 }}
+spec:
+  podSelector:
+    matchLabels: {{- include "millrace.selector" . | nindent 6 }}
+  policyTypes: [Ingress]
+  # A rule without anyone in it would let everyone in: it is left out then.
+  ingress:
+    {{- if or .callers .root.Values.networkPolicy.callers }}
+    - ports:
+        - { port: grpc }
+        {{- if .restPort }}
+        - { port: http-rest }
+        {{- end }}
+      from:
+        {{- $root := .root }}
+        {{- range .callers }}
+        - podSelector:
+            matchLabels: {{- include "millrace.selector" (dict "root" $root "name" .) | nindent 14 }}
+        {{- end }}
+        {{- with .root.Values.networkPolicy.callers }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+    {{- end }}
+    {{- with .root.Values.networkPolicy.metricsFrom }}
+    - ports: [{ port: http-metrics }]
+      from: {{- toYaml . | nindent 8 }}
+    {{- end }}
+    {{- if not (or .callers .root.Values.networkPolicy.callers .root.Values.networkPolicy.metricsFrom) }}
+    []
+    {{- end }}
+{{- end }}
+{{- if gt (ternary ($autoscaling.minReplicas | default 2) $values.replicas ($autoscaling.enabled | default false) | int) 1 }}
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
