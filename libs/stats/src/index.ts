@@ -47,7 +47,14 @@ export {
   regressionMetric,
   regressionMetricNames,
 } from "./metrics/metric.ts";
-export { brierScore, calibrationError, calibrationErrorEqualMass, logLoss } from "./metrics/probability-metrics.ts";
+export {
+  brierScore,
+  type CalibrationBin,
+  calibrationBins,
+  calibrationError,
+  calibrationErrorEqualMass,
+  logLoss,
+} from "./metrics/probability-metrics.ts";
 export { prAuc, rocAuc } from "./metrics/rank-metrics.ts";
 export {
   type EstimatedRows,

@@ -3,6 +3,7 @@ import { implement, type ServiceImplementation } from "@millrace/grpc";
 import { cancelRun } from "./rpc/cancel-run.ts";
 import { compareRuns } from "./rpc/compare-runs.ts";
 import { getRun } from "./rpc/get-run.ts";
+import { getRunReport } from "./rpc/get-run-report.ts";
 import { listRuns } from "./rpc/list-runs.ts";
 import { startRun } from "./rpc/start-run.ts";
 import type { Training } from "./rpc/training.ts";
@@ -16,4 +17,5 @@ export const trainingService = (training: Training): ServiceImplementation =>
     watchRun: watchRun(training),
     cancelRun: cancelRun(training),
     compareRuns: compareRuns(training),
+    getRunReport: getRunReport(training),
   });

@@ -42,6 +42,14 @@ describe("a run that is started over gRPC", () => {
       expect((await client.listRuns({ name: "none" })).runs).toEqual([]);
       const { runs } = await client.compareRuns({ ids: [started.id, started.id] });
       expect(runs.map(({ evaluation }) => evaluation?.metrics.length)).toEqual([9, 9]);
+      const { content, mediaType } = await client.getRunReport({ ids: [started.id] });
+      expect(mediaType).toBe("text/html; charset=utf-8");
+      expect(content).toContain("<h1>delay: succeeded</h1>");
+      expect(content).toContain(run.packageDigest);
+      // Loss, calibration and importance, drawn within the page; nothing is loaded by it.
+      expect(content.match(/<svg /g)).toHaveLength(3);
+      expect(content).not.toMatch(/<script|<link|<img|https?:(?!\/\/www\.w3\.org\/)/);
+      expect(content).toMatch(/Slices, the worst ROC_AUC first[\s\S]*carrier AA/);
     });
     expect(await service.metrics()).toContain('millrace_training_runs_total{state="succeeded"} 1');
   });
@@ -50,8 +58,18 @@ describe("a run that is started over gRPC", () => {
     const spec = exampleSpec({}, { epochs: 1 });
     const [first, second] = await Promise.all([start(spec, "key"), start(spec, "key")]);
     expect(second.id).toBe(first.id);
-    expect((await start(spec, "another key")).id).not.toBe(first.id);
+    const other = await start(exampleSpec({ seed: "8" }, { epochs: 1 }), "another key");
+    expect(other.id).not.toBe(first.id);
     await watch(first.id);
+    await withClient(async (client) => {
+      const { content } = await client.getRunReport({ ids: [first.id, other.id] });
+      expect(content).toContain("<h1>Training runs compared</h1>");
+      expect(content).toMatch(
+        /Where the specs differ[\s\S]*<td>seed<\/td><td class="text">7<\/td><td class="text">8<\/td>/,
+      );
+      await expect(client.getRunReport({ ids: ["none"] })).rejects.toMatchObject({ reason: "RUN_UNKNOWN" });
+      await expect(client.getRunReport({ ids: [] })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    });
   });
 
   test("is cancelled while it trains, and cannot be cancelled twice", async () => {

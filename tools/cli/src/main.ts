@@ -13,6 +13,7 @@ import { importFeastCommand } from "./commands/import-feast.ts";
 import { inferenceCommands } from "./commands/inference.ts";
 import { monitoringCommands } from "./commands/monitoring.ts";
 import { packageCommands } from "./commands/packages.ts";
+import { runReportCommands } from "./commands/run-reports.ts";
 import { schemaCommand } from "./commands/schema.ts";
 import { trainingCommands } from "./commands/training.ts";
 import { trainingSetCommand } from "./commands/training-set.ts";
@@ -34,6 +35,7 @@ for (const command of [
   ...erasureCommands(),
   trainingSetCommand(),
   ...trainingCommands(),
+  ...runReportCommands(),
   ...inferenceCommands(),
   explainCommand(),
   ...monitoringCommands(),

@@ -50,32 +50,63 @@ export const calibrationError = (rows: ScoredRows, weights?: Numbers, bins = 15)
   return difference.reduce((sum, each) => sum + Math.abs(each), 0) / total;
 };
 
+/** Rows whose scores are near each other: what was predicted for them, and what came. */
+export interface CalibrationBin {
+  readonly meanScore: number;
+  readonly positiveShare: number;
+  /** The sum of the rows' weights. */
+  readonly weight: number;
+}
+
 /**
- * Expected calibration error on bins of equal weight by rank of the score. Rows of one score stay in one bin, so that
- * the figure does not depend on the order of the rows.
- * @param bins default 10.
+ * What came of what was predicted, on bins of equal weight by rank of the score, the highest first. Rows of one score stay
+ * in one bin, so that the bins do not depend on the order of the rows.
+ * @param bins at most so many; default 10.
+ * @throws MetricHasNoValueError without rows.
  */
-export const calibrationErrorEqualMass = (rows: ScoredRows, weights?: Numbers, bins = 10): number => {
+export const calibrationBins = (rows: ScoredRows, weights?: Numbers, bins = 10): CalibrationBin[] => {
   const { labels, scores, descending } = rows;
   let total = 0;
   for (let row = 0; row < scores.length; row++) total += weights === undefined ? 1 : (weights[row] as number);
   if (total === 0) throw new MetricHasNoValueError("CALIBRATION_ERROR_EQUAL_MASS", "no data");
-  let sum = 0;
-  let inBin = 0;
+  const found: CalibrationBin[] = [];
+  let [weightInBin, scoreSum, positives] = [0, 0, 0];
   let taken = 0;
   let bin = 1;
+  const close = () => {
+    if (weightInBin > 0) {
+      found.push({ meanScore: scoreSum / weightInBin, positiveShare: positives / weightInBin, weight: weightInBin });
+    }
+    [weightInBin, scoreSum, positives] = [0, 0, 0];
+  };
   for (let index = 0; index < descending.length; index++) {
     const row = descending[index] as number;
     const weight = weights === undefined ? 1 : (weights[row] as number);
-    inBin += weight * ((labels[row] as number) - (scores[row] as number));
+    weightInBin += weight;
+    scoreSum += weight * (scores[row] as number);
+    positives += weight * (labels[row] as number);
     taken += weight;
     const next = descending[index + 1];
     const ends = next === undefined || scores[next] !== scores[row];
     if (ends && taken * bins >= bin * total) {
-      sum += Math.abs(inBin);
-      inBin = 0;
+      close();
       while (taken * bins >= bin * total) bin++;
     }
   }
-  return (sum + Math.abs(inBin)) / total;
+  close();
+  return found;
+};
+
+/**
+ * Expected calibration error on those bins: the mean, by rows, of |share of positives − mean score| of a bin.
+ * @param bins default 10.
+ */
+export const calibrationErrorEqualMass = (rows: ScoredRows, weights?: Numbers, bins = 10): number => {
+  let sum = 0;
+  let total = 0;
+  for (const { meanScore, positiveShare, weight } of calibrationBins(rows, weights, bins)) {
+    sum += weight * Math.abs(positiveShare - meanScore);
+    total += weight;
+  }
+  return sum / total;
 };

@@ -1,7 +1,7 @@
 import type { ColumnLayout, ColumnProfile, Performance } from "@millrace/contracts/millrace/model/v1/model_package";
 import type { Window } from "@millrace/contracts/millrace/monitoring/v1/monitoring_service";
+import { draw, reliabilityDiagram } from "@millrace/report";
 import { calibrationCurve, isNumeric } from "@millrace/stats";
-import { draw } from "./draw.ts";
 
 const WIDTH = 340;
 const HEIGHT = 180;
@@ -164,28 +164,5 @@ export const calibrationChart = async (
 ): Promise<string | undefined> => {
   const points = performance === undefined ? [] : calibrationCurve(performance);
   if (points.length === 0) return undefined;
-  const scale = { domain: [0, 1] };
-  return draw({
-    width: WIDTH,
-    height: HEIGHT,
-    title: { text: title, fontSize: 12 },
-    layer: [
-      {
-        data: { values: [0, 1].map((at) => ({ score: at, positiveShare: at })) },
-        mark: { type: "line", strokeDash: [4, 3], color: BEFORE },
-        encoding: {
-          x: { field: "score", type: "quantitative" },
-          y: { field: "positiveShare", type: "quantitative" },
-        },
-      },
-      {
-        data: { values: points },
-        mark: { type: "line", point: true, color: AFTER },
-        encoding: {
-          x: { field: "score", type: "quantitative", title: "mean score", scale },
-          y: { field: "positiveShare", type: "quantitative", title: "share of positives", scale },
-        },
-      },
-    ],
-  });
+  return reliabilityDiagram(title, points);
 };

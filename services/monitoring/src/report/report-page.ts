@@ -1,10 +1,10 @@
 import type { AlertEvent } from "@millrace/contracts/millrace/event/v1/event";
 import type { Measure, Window } from "@millrace/contracts/millrace/monitoring/v1/monitoring_service";
+import { figureOf, type Html, html, page } from "@millrace/report";
 import { figure, measureText } from "../alerts/alert-text.ts";
 import type { WatchRules } from "../monitors/watch-rules.ts";
 import type { AssembledWindow } from "../windows/assemble-window.ts";
 import { calibrationChart, distributionChart, measureChart } from "./charts.ts";
-import { type Html, html } from "./html.ts";
 
 /** Columns whose distributions are drawn: the model's outputs and the features that moved most. */
 const MOST_DRAWN = 8;
@@ -26,10 +26,9 @@ export const reportPage = async (
   const charts = await overTime(windows, newest);
   const distributions = shown === undefined ? [] : await distributionsOf(shown);
   const calibration = await calibrationChart(newest?.counted.profile.performance, "Calibration, newest window");
-  return html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${model}: monitoring report</title><style>${{ html: style }}</style></head><body>
-<h1>${model}</h1>
+  return page(
+    `${model}: monitoring report`,
+    html`<h1>${model}</h1>
 <p>Package <code>${newest?.counted.packageDigest ?? "unknown"}</code>, monitor <b>${rules.monitor.name}</b>, windows of ${rules.length} in ${rules.calendar.timeZone}. ${newest?.counted.watched.message ?? ""}</p>
 <h2>What happened</h2>
 ${alertsOf(windows)}
@@ -41,18 +40,14 @@ ${windowTable(windows)}
 <div class="charts">${distributions.map(figureOf)}</div>
 <h2>Columns of that window</h2>
 ${shown === undefined ? html`<p>No window was counted.</p>` : columnTable(shown.window)}
-${slices.length === 0 ? undefined : html`<h2>Slices</h2>${sliceTable(slices)}`}
-</body></html>`.html;
+${slices.length === 0 ? undefined : html`<h2>Slices</h2>${sliceTable(slices)}`}`,
+    style,
+  );
 };
 
-const style = `body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem;color:#1c1c1c}
-h1{margin:.2em 0}h2{margin:1.4em 0 .4em;border-bottom:1px solid #ddd}table{border-collapse:collapse;font-size:13px}
-th,td{padding:.25em .6em;text-align:right;border-bottom:1px solid #eee;white-space:nowrap}th:first-child,td:first-child{text-align:left}
-.scroll{overflow-x:auto}.bad{color:#b02a1a;font-weight:600}.note{color:#555;font-size:13px}code{word-break:break-all}
-.charts{display:flex;flex-wrap:wrap;gap:1rem}figure{margin:0;max-width:100%}figure svg{max-width:100%;height:auto}
-.alert{border-left:4px solid #c92a2a;padding:.3em .8em;margin:.6em 0;background:#fdf3f1}.alert.DRIFT{border-color:#e8890c;background:#fdf8ef}`;
+/** Beside that of every page. */
+const style = `.alert{border-left:4px solid #c92a2a;padding:.3em .8em;margin:.6em 0;background:#fdf3f1}.alert.DRIFT{border-color:#e8890c;background:#fdf8ef}`;
 
-const figureOf = ({ html: svg }: Html): Html => ({ html: `<figure>${svg}</figure>` });
 const dateOf = ({ from }: Window): string =>
   new Date(Number(from?.seconds ?? 0n) * 1000).toISOString().slice(0, 16).replace("T", " ").replace(" 00:00", "");
 

@@ -4,7 +4,7 @@ import { type Evaluation, EvaluationSchema, Task } from "@millrace/contracts/mil
 import { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
 import { type TrainingSpec, TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { openModelStore } from "@millrace/model-package";
-import { buildBaseline, calibrator, fitIsotonic } from "@millrace/stats";
+import { buildBaseline, calibrationBins, calibrator, fitIsotonic, scoredRows } from "@millrace/stats";
 import { type SplitDataset, splitDataset } from "../dataset/split-dataset.ts";
 import type { TrainingTable } from "../dataset/training-table.ts";
 import { compareWithChampion } from "../evaluation/compare-with-champion.ts";
@@ -145,6 +145,9 @@ export const runPipeline = async (
     report({
       kind: "packaged",
       evaluation: toBinary(EvaluationSchema, evaluation),
+      calibrationBins:
+        task === Task.BINARY ? calibrationBins(scoredRows(heldOut.labels, heldOut.scores), heldOut.weights) : [],
+      importance: Object.fromEntries(importance),
       reference: `${target.repository}@${digest}`,
       digest,
       tags: [tag],

@@ -1,5 +1,6 @@
 import type { RunPhase } from "@millrace/contracts/millrace/training/v1/training_service";
 import type { DataLocation } from "@millrace/feature-definition/duckdb";
+import type { CalibrationBin } from "@millrace/stats";
 import type { FinishedEpoch } from "../network/checkpoint.ts";
 import type { TrialResult } from "../search/search-model.ts";
 
@@ -56,6 +57,9 @@ export type RunReport =
       readonly reference: string;
       readonly digest: string;
       readonly tags: readonly string[];
+      readonly calibrationBins: readonly CalibrationBin[];
+      /** By input. */
+      readonly importance: Readonly<Record<string, number>>;
       /** Why the gates rejected it; empty where they did not. */
       readonly rejectedBecause: string;
     };

@@ -2,6 +2,7 @@ import { create, fromBinary } from "@bufbuild/protobuf";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { EvaluationSchema } from "@millrace/contracts/millrace/model/v1/model_package";
 import {
+  CalibrationBinSchema,
   type Epoch,
   EpochSchema,
   type Run,
@@ -69,6 +70,8 @@ export const recordReport = (run: Run, report: Exclude<RunReport, { kind: "rows"
       return;
     case "packaged":
       run.evaluation = fromBinary(EvaluationSchema, report.evaluation);
+      run.calibrationBins = report.calibrationBins.map((bin) => create(CalibrationBinSchema, bin));
+      run.importance = { ...report.importance };
       run.packageReference = report.reference;
       run.packageDigest = report.digest;
       run.packageTags = [...report.tags];

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file millrace/training/v1/training_service.proto.
  */
 export const file_millrace_training_v1_training_service: GenFile = /*@__PURE__*/
-  fileDesc("CittaWxscmFjZS90cmFpbmluZy92MS90cmFpbmluZ19zZXJ2aWNlLnByb3RvEhRtaWxscmFjZS50cmFpbmluZy52MSKRAQoPU3RhcnRSdW5SZXF1ZXN0EjgKBHNwZWMYASABKAsyIi5taWxscmFjZS50cmFpbmluZy52MS5UcmFpbmluZ1NwZWNCBrpIA8gBARIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSFAoMcmVxdWVzdGVkX2J5GAMgASgJEhUKDWNvZGVfcmV2aXNpb24YBCABKAkiOgoQU3RhcnRSdW5SZXNwb25zZRImCgNydW4YASABKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4ipwcKA1J1bhIKCgJpZBgBIAEoCRIwCgRzcGVjGAIgASgLMiIubWlsbHJhY2UudHJhaW5pbmcudjEuVHJhaW5pbmdTcGVjEi0KBXN0YXRlGAMgASgOMh4ubWlsbHJhY2UudHJhaW5pbmcudjEuUnVuU3RhdGUSLQoFcGhhc2UYBCABKA4yHi5taWxscmFjZS50cmFpbmluZy52MS5SdW5QaGFzZRIzCghwcm9ncmVzcxgFIAEoCzIhLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1blByb2dyZXNzEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgZlcG9jaHMYCSADKAsyGy5taWxscmFjZS50cmFpbmluZy52MS5FcG9jaBIxCgpldmFsdWF0aW9uGAogASgLMh0ubWlsbHJhY2UubW9kZWwudjEuRXZhbHVhdGlvbhIZChFwYWNrYWdlX3JlZmVyZW5jZRgLIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgMIAEoCRIUCgxwYWNrYWdlX3RhZ3MYDSADKAkSLQoFZXJyb3IYDiABKAsyHi5taWxscmFjZS50cmFpbmluZy52MS5SdW5FcnJvchIUCgxyZXF1ZXN0ZWRfYnkYDyABKAkSDwoHYmFja2VuZBgQIAEoCRIbChNkYXRhc2V0X3NuYXBzaG90X2lkGBEgASgJEhUKDXRyYWluaW5nX3Jvd3MYEiABKAMSFwoPdmFsaWRhdGlvbl9yb3dzGBMgASgDEhEKCXRlc3Rfcm93cxgUIAEoAxIPCgdyZXN1bWVzGBUgASgFEhUKDWNvZGVfcmV2aXNpb24YFiABKAkSCwoDbG9nGBcgAygJEkgKEHJlcG9ydGVkX21ldHJpY3MYGCADKAsyLi5taWxscmFjZS50cmFpbmluZy52MS5SdW4uUmVwb3J0ZWRNZXRyaWNzRW50cnkSKwoGdHJpYWxzGBkgAygLMhsubWlsbHJhY2UudHJhaW5pbmcudjEuVHJpYWwaNgoUUmVwb3J0ZWRNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASLtAQoFVHJpYWwSDgoGbnVtYmVyGAEgASgFEj8KCnBhcmFtZXRlcnMYAiADKAsyKy5taWxscmFjZS50cmFpbmluZy52MS5UcmlhbC5QYXJhbWV0ZXJzRW50cnkSHAoPdmFsaWRhdGlvbl9sb3NzGAMgASgBSACIAQESDwoHc2Vjb25kcxgEIAEoARINCgVlcnJvchgFIAEoCRIOCgZjaG9zZW4YBiABKAgaMQoPUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAFCEgoQX3ZhbGlkYXRpb25fbG9zcyKIAQoLUnVuUHJvZ3Jlc3MSDAoEcm93cxgBIAEoAxISCgp0b3RhbF9yb3dzGAIgASgDEg0KBWVwb2NoGAMgASgFEhQKDHRvdGFsX2Vwb2NocxgEIAEoBRIMCgRsb3NzGAUgASgBEhQKDHNlY29uZHNfbGVmdBgGIAEoARIOCgZkZXRhaWwYByABKAkiwgEKBUVwb2NoEg0KBWVwb2NoGAEgASgFEhUKDXRyYWluaW5nX2xvc3MYAiABKAESFwoPdmFsaWRhdGlvbl9sb3NzGAMgASgBEg8KB3NlY29uZHMYBCABKAESOQoHbWV0cmljcxgFIAMoCzIoLm1pbGxyYWNlLnRyYWluaW5nLnYxLkVwb2NoLk1ldHJpY3NFbnRyeRouCgxNZXRyaWNzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgBOgI4ASI6CghSdW5FcnJvchIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCSIkCg1HZXRSdW5SZXF1ZXN0EhMKAmlkGAEgASgJQge6SARyAhABIjgKDkdldFJ1blJlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1biJSCg9MaXN0UnVuc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIdCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGOgHKAASEgoKcGFnZV90b2tlbhgDIAEoCSJUChBMaXN0UnVuc1Jlc3BvbnNlEicKBHJ1bnMYASADKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiYKD1dhdGNoUnVuUmVxdWVzdBITCgJpZBgBIAEoCUIHukgEcgIQASI6ChBXYXRjaFJ1blJlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1biInChBDYW5jZWxSdW5SZXF1ZXN0EhMKAmlkGAEgASgJQge6SARyAhABIjsKEUNhbmNlbFJ1blJlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1biIrChJDb21wYXJlUnVuc1JlcXVlc3QSFQoDaWRzGAEgAygJQgi6SAWSAQIIAiI+ChNDb21wYXJlUnVuc1Jlc3BvbnNlEicKBHJ1bnMYASADKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4qdgoIUnVuU3RhdGUSGQoVUlVOX1NUQVRFX1VOU1BFQ0lGSUVEEAASCgoGUVVFVUVEEAESCwoHUlVOTklORxACEg0KCVNVQ0NFRURFRBADEgwKCFJFSkVDVEVEEAQSCgoGRkFJTEVEEAUSDQoJQ0FOQ0VMTEVEEAYqhwEKCFJ1blBoYXNlEhkKFVJVTl9QSEFTRV9VTlNQRUNJRklFRBAAEgsKB1JFQURJTkcQARIXChNGSVRUSU5HX1BSRVBBUkFUSU9OEAISDAoIVFJBSU5JTkcQAxINCglFWFBPUlRJTkcQBBIOCgpFVkFMVUFUSU5HEAUSDQoJUEFDS0FHSU5HEAYyzwQKD1RyYWluaW5nU2VydmljZRJZCghTdGFydFJ1bhIlLm1pbGxyYWNlLnRyYWluaW5nLnYxLlN0YXJ0UnVuUmVxdWVzdBomLm1pbGxyYWNlLnRyYWluaW5nLnYxLlN0YXJ0UnVuUmVzcG9uc2USWAoGR2V0UnVuEiMubWlsbHJhY2UudHJhaW5pbmcudjEuR2V0UnVuUmVxdWVzdBokLm1pbGxyYWNlLnRyYWluaW5nLnYxLkdldFJ1blJlc3BvbnNlIgOQAgESXgoITGlzdFJ1bnMSJS5taWxscmFjZS50cmFpbmluZy52MS5MaXN0UnVuc1JlcXVlc3QaJi5taWxscmFjZS50cmFpbmluZy52MS5MaXN0UnVuc1Jlc3BvbnNlIgOQAgESYAoIV2F0Y2hSdW4SJS5taWxscmFjZS50cmFpbmluZy52MS5XYXRjaFJ1blJlcXVlc3QaJi5taWxscmFjZS50cmFpbmluZy52MS5XYXRjaFJ1blJlc3BvbnNlIgOQAgEwARJcCglDYW5jZWxSdW4SJi5taWxscmFjZS50cmFpbmluZy52MS5DYW5jZWxSdW5SZXF1ZXN0GicubWlsbHJhY2UudHJhaW5pbmcudjEuQ2FuY2VsUnVuUmVzcG9uc2USZwoLQ29tcGFyZVJ1bnMSKC5taWxscmFjZS50cmFpbmluZy52MS5Db21wYXJlUnVuc1JlcXVlc3QaKS5taWxscmFjZS50cmFpbmluZy52MS5Db21wYXJlUnVuc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp, file_millrace_model_v1_model_package, file_millrace_training_v1_training_spec]);
+  fileDesc("CittaWxscmFjZS90cmFpbmluZy92MS90cmFpbmluZ19zZXJ2aWNlLnByb3RvEhRtaWxscmFjZS50cmFpbmluZy52MSKRAQoPU3RhcnRSdW5SZXF1ZXN0EjgKBHNwZWMYASABKAsyIi5taWxscmFjZS50cmFpbmluZy52MS5UcmFpbmluZ1NwZWNCBrpIA8gBARIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkSFAoMcmVxdWVzdGVkX2J5GAMgASgJEhUKDWNvZGVfcmV2aXNpb24YBCABKAkiOgoQU3RhcnRSdW5SZXNwb25zZRImCgNydW4YASABKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4i2QgKA1J1bhIKCgJpZBgBIAEoCRIwCgRzcGVjGAIgASgLMiIubWlsbHJhY2UudHJhaW5pbmcudjEuVHJhaW5pbmdTcGVjEi0KBXN0YXRlGAMgASgOMh4ubWlsbHJhY2UudHJhaW5pbmcudjEuUnVuU3RhdGUSLQoFcGhhc2UYBCABKA4yHi5taWxscmFjZS50cmFpbmluZy52MS5SdW5QaGFzZRIzCghwcm9ncmVzcxgFIAEoCzIhLm1pbGxyYWNlLnRyYWluaW5nLnYxLlJ1blByb2dyZXNzEi4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZGVkX2F0GAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgZlcG9jaHMYCSADKAsyGy5taWxscmFjZS50cmFpbmluZy52MS5FcG9jaBIxCgpldmFsdWF0aW9uGAogASgLMh0ubWlsbHJhY2UubW9kZWwudjEuRXZhbHVhdGlvbhIZChFwYWNrYWdlX3JlZmVyZW5jZRgLIAEoCRIWCg5wYWNrYWdlX2RpZ2VzdBgMIAEoCRIUCgxwYWNrYWdlX3RhZ3MYDSADKAkSLQoFZXJyb3IYDiABKAsyHi5taWxscmFjZS50cmFpbmluZy52MS5SdW5FcnJvchIUCgxyZXF1ZXN0ZWRfYnkYDyABKAkSDwoHYmFja2VuZBgQIAEoCRIbChNkYXRhc2V0X3NuYXBzaG90X2lkGBEgASgJEhUKDXRyYWluaW5nX3Jvd3MYEiABKAMSFwoPdmFsaWRhdGlvbl9yb3dzGBMgASgDEhEKCXRlc3Rfcm93cxgUIAEoAxIPCgdyZXN1bWVzGBUgASgFEhUKDWNvZGVfcmV2aXNpb24YFiABKAkSCwoDbG9nGBcgAygJEkgKEHJlcG9ydGVkX21ldHJpY3MYGCADKAsyLi5taWxscmFjZS50cmFpbmluZy52MS5SdW4uUmVwb3J0ZWRNZXRyaWNzRW50cnkSKwoGdHJpYWxzGBkgAygLMhsubWlsbHJhY2UudHJhaW5pbmcudjEuVHJpYWwSPgoQY2FsaWJyYXRpb25fYmlucxgaIAMoCzIkLm1pbGxyYWNlLnRyYWluaW5nLnYxLkNhbGlicmF0aW9uQmluEj0KCmltcG9ydGFuY2UYGyADKAsyKS5taWxscmFjZS50cmFpbmluZy52MS5SdW4uSW1wb3J0YW5jZUVudHJ5GjYKFFJlcG9ydGVkTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEaMQoPSW1wb3J0YW5jZUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiTAoOQ2FsaWJyYXRpb25CaW4SEgoKbWVhbl9zY29yZRgBIAEoARIWCg5wb3NpdGl2ZV9zaGFyZRgCIAEoARIOCgZ3ZWlnaHQYAyABKAEi7QEKBVRyaWFsEg4KBm51bWJlchgBIAEoBRI/CgpwYXJhbWV0ZXJzGAIgAygLMisubWlsbHJhY2UudHJhaW5pbmcudjEuVHJpYWwuUGFyYW1ldGVyc0VudHJ5EhwKD3ZhbGlkYXRpb25fbG9zcxgDIAEoAUgAiAEBEg8KB3NlY29uZHMYBCABKAESDQoFZXJyb3IYBSABKAkSDgoGY2hvc2VuGAYgASgIGjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAE6AjgBQhIKEF92YWxpZGF0aW9uX2xvc3MiiAEKC1J1blByb2dyZXNzEgwKBHJvd3MYASABKAMSEgoKdG90YWxfcm93cxgCIAEoAxINCgVlcG9jaBgDIAEoBRIUCgx0b3RhbF9lcG9jaHMYBCABKAUSDAoEbG9zcxgFIAEoARIUCgxzZWNvbmRzX2xlZnQYBiABKAESDgoGZGV0YWlsGAcgASgJIsIBCgVFcG9jaBINCgVlcG9jaBgBIAEoBRIVCg10cmFpbmluZ19sb3NzGAIgASgBEhcKD3ZhbGlkYXRpb25fbG9zcxgDIAEoARIPCgdzZWNvbmRzGAQgASgBEjkKB21ldHJpY3MYBSADKAsyKC5taWxscmFjZS50cmFpbmluZy52MS5FcG9jaC5NZXRyaWNzRW50cnkaLgoMTWV0cmljc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiOgoIUnVuRXJyb3ISDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDQoFZmllbGQYAyABKAkiJAoNR2V0UnVuUmVxdWVzdBITCgJpZBgBIAEoCUIHukgEcgIQASI4Cg5HZXRSdW5SZXNwb25zZRImCgNydW4YASABKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4iUgoPTGlzdFJ1bnNSZXF1ZXN0EgwKBG5hbWUYASABKAkSHQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjoBygAEhIKCnBhZ2VfdG9rZW4YAyABKAkiVAoQTGlzdFJ1bnNSZXNwb25zZRInCgRydW5zGAEgAygLMhkubWlsbHJhY2UudHJhaW5pbmcudjEuUnVuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSImCg9XYXRjaFJ1blJlcXVlc3QSEwoCaWQYASABKAlCB7pIBHICEAEiOgoQV2F0Y2hSdW5SZXNwb25zZRImCgNydW4YASABKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4iJwoQQ2FuY2VsUnVuUmVxdWVzdBITCgJpZBgBIAEoCUIHukgEcgIQASI7ChFDYW5jZWxSdW5SZXNwb25zZRImCgNydW4YASABKAsyGS5taWxscmFjZS50cmFpbmluZy52MS5SdW4iKwoSQ29tcGFyZVJ1bnNSZXF1ZXN0EhUKA2lkcxgBIAMoCUIIukgFkgECCAIiPgoTQ29tcGFyZVJ1bnNSZXNwb25zZRInCgRydW5zGAEgAygLMhkubWlsbHJhY2UudHJhaW5pbmcudjEuUnVuIi4KE0dldFJ1blJlcG9ydFJlcXVlc3QSFwoDaWRzGAEgAygJQgq6SAeSAQQIARAUIjsKFEdldFJ1blJlcG9ydFJlc3BvbnNlEg8KB2NvbnRlbnQYASABKAkSEgoKbWVkaWFfdHlwZRgCIAEoCSp2CghSdW5TdGF0ZRIZChVSVU5fU1RBVEVfVU5TUEVDSUZJRUQQABIKCgZRVUVVRUQQARILCgdSVU5OSU5HEAISDQoJU1VDQ0VFREVEEAMSDAoIUkVKRUNURUQQBBIKCgZGQUlMRUQQBRINCglDQU5DRUxMRUQQBiqHAQoIUnVuUGhhc2USGQoVUlVOX1BIQVNFX1VOU1BFQ0lGSUVEEAASCwoHUkVBRElORxABEhcKE0ZJVFRJTkdfUFJFUEFSQVRJT04QAhIMCghUUkFJTklORxADEg0KCUVYUE9SVElORxAEEg4KCkVWQUxVQVRJTkcQBRINCglQQUNLQUdJTkcQBjK7BQoPVHJhaW5pbmdTZXJ2aWNlElkKCFN0YXJ0UnVuEiUubWlsbHJhY2UudHJhaW5pbmcudjEuU3RhcnRSdW5SZXF1ZXN0GiYubWlsbHJhY2UudHJhaW5pbmcudjEuU3RhcnRSdW5SZXNwb25zZRJYCgZHZXRSdW4SIy5taWxscmFjZS50cmFpbmluZy52MS5HZXRSdW5SZXF1ZXN0GiQubWlsbHJhY2UudHJhaW5pbmcudjEuR2V0UnVuUmVzcG9uc2UiA5ACARJeCghMaXN0UnVucxIlLm1pbGxyYWNlLnRyYWluaW5nLnYxLkxpc3RSdW5zUmVxdWVzdBomLm1pbGxyYWNlLnRyYWluaW5nLnYxLkxpc3RSdW5zUmVzcG9uc2UiA5ACARJgCghXYXRjaFJ1bhIlLm1pbGxyYWNlLnRyYWluaW5nLnYxLldhdGNoUnVuUmVxdWVzdBomLm1pbGxyYWNlLnRyYWluaW5nLnYxLldhdGNoUnVuUmVzcG9uc2UiA5ACATABElwKCUNhbmNlbFJ1bhImLm1pbGxyYWNlLnRyYWluaW5nLnYxLkNhbmNlbFJ1blJlcXVlc3QaJy5taWxscmFjZS50cmFpbmluZy52MS5DYW5jZWxSdW5SZXNwb25zZRJnCgtDb21wYXJlUnVucxIoLm1pbGxyYWNlLnRyYWluaW5nLnYxLkNvbXBhcmVSdW5zUmVxdWVzdBopLm1pbGxyYWNlLnRyYWluaW5nLnYxLkNvbXBhcmVSdW5zUmVzcG9uc2UiA5ACARJqCgxHZXRSdW5SZXBvcnQSKS5taWxscmFjZS50cmFpbmluZy52MS5HZXRSdW5SZXBvcnRSZXF1ZXN0GioubWlsbHJhY2UudHJhaW5pbmcudjEuR2V0UnVuUmVwb3J0UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_millrace_model_v1_model_package, file_millrace_training_v1_training_spec]);
 
 /**
  * @generated from message millrace.training.v1.StartRunRequest
@@ -222,6 +222,20 @@ export type Run = Message<"millrace.training.v1.Run"> & {
    * @generated from field: repeated millrace.training.v1.Trial trials = 25;
    */
   trials: Trial[];
+
+  /**
+   * Of a binary model on the test split: at most ten bins of equal weight, the highest scores first.
+   *
+   * @generated from field: repeated millrace.training.v1.CalibrationBin calibration_bins = 26;
+   */
+  calibrationBins: CalibrationBin[];
+
+  /**
+   * By input: how much the loss of the validation split rises when its values are dealt out to other rows.
+   *
+   * @generated from field: map<string, double> importance = 27;
+   */
+  importance: { [key: string]: number };
 };
 
 /**
@@ -230,6 +244,37 @@ export type Run = Message<"millrace.training.v1.Run"> & {
  */
 export const RunSchema: GenMessage<Run> = /*@__PURE__*/
   messageDesc(file_millrace_training_v1_training_service, 2);
+
+/**
+ * What came of what was predicted, of rows whose scores are near each other.
+ *
+ * @generated from message millrace.training.v1.CalibrationBin
+ */
+export type CalibrationBin = Message<"millrace.training.v1.CalibrationBin"> & {
+  /**
+   * @generated from field: double mean_score = 1;
+   */
+  meanScore: number;
+
+  /**
+   * @generated from field: double positive_share = 2;
+   */
+  positiveShare: number;
+
+  /**
+   * The sum of the rows' weights.
+   *
+   * @generated from field: double weight = 3;
+   */
+  weight: number;
+};
+
+/**
+ * Describes the message millrace.training.v1.CalibrationBin.
+ * Use `create(CalibrationBinSchema)` to create a new message.
+ */
+export const CalibrationBinSchema: GenMessage<CalibrationBin> = /*@__PURE__*/
+  messageDesc(file_millrace_training_v1_training_service, 3);
 
 /**
  * One setting of a search. Trials are compared on the validation split; the test split is for the chosen one alone.
@@ -281,7 +326,7 @@ export type Trial = Message<"millrace.training.v1.Trial"> & {
  * Use `create(TrialSchema)` to create a new message.
  */
 export const TrialSchema: GenMessage<Trial> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 3);
+  messageDesc(file_millrace_training_v1_training_service, 4);
 
 /**
  * @generated from message millrace.training.v1.RunProgress
@@ -332,7 +377,7 @@ export type RunProgress = Message<"millrace.training.v1.RunProgress"> & {
  * Use `create(RunProgressSchema)` to create a new message.
  */
 export const RunProgressSchema: GenMessage<RunProgress> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 4);
+  messageDesc(file_millrace_training_v1_training_service, 5);
 
 /**
  * @generated from message millrace.training.v1.Epoch
@@ -371,7 +416,7 @@ export type Epoch = Message<"millrace.training.v1.Epoch"> & {
  * Use `create(EpochSchema)` to create a new message.
  */
 export const EpochSchema: GenMessage<Epoch> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 5);
+  messageDesc(file_millrace_training_v1_training_service, 6);
 
 /**
  * @generated from message millrace.training.v1.RunError
@@ -400,7 +445,7 @@ export type RunError = Message<"millrace.training.v1.RunError"> & {
  * Use `create(RunErrorSchema)` to create a new message.
  */
 export const RunErrorSchema: GenMessage<RunError> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 6);
+  messageDesc(file_millrace_training_v1_training_service, 7);
 
 /**
  * @generated from message millrace.training.v1.GetRunRequest
@@ -417,7 +462,7 @@ export type GetRunRequest = Message<"millrace.training.v1.GetRunRequest"> & {
  * Use `create(GetRunRequestSchema)` to create a new message.
  */
 export const GetRunRequestSchema: GenMessage<GetRunRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 7);
+  messageDesc(file_millrace_training_v1_training_service, 8);
 
 /**
  * @generated from message millrace.training.v1.GetRunResponse
@@ -434,7 +479,7 @@ export type GetRunResponse = Message<"millrace.training.v1.GetRunResponse"> & {
  * Use `create(GetRunResponseSchema)` to create a new message.
  */
 export const GetRunResponseSchema: GenMessage<GetRunResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 8);
+  messageDesc(file_millrace_training_v1_training_service, 9);
 
 /**
  * @generated from message millrace.training.v1.ListRunsRequest
@@ -467,7 +512,7 @@ export type ListRunsRequest = Message<"millrace.training.v1.ListRunsRequest"> & 
  * Use `create(ListRunsRequestSchema)` to create a new message.
  */
 export const ListRunsRequestSchema: GenMessage<ListRunsRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 9);
+  messageDesc(file_millrace_training_v1_training_service, 10);
 
 /**
  * @generated from message millrace.training.v1.ListRunsResponse
@@ -489,7 +534,7 @@ export type ListRunsResponse = Message<"millrace.training.v1.ListRunsResponse"> 
  * Use `create(ListRunsResponseSchema)` to create a new message.
  */
 export const ListRunsResponseSchema: GenMessage<ListRunsResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 10);
+  messageDesc(file_millrace_training_v1_training_service, 11);
 
 /**
  * @generated from message millrace.training.v1.WatchRunRequest
@@ -506,7 +551,7 @@ export type WatchRunRequest = Message<"millrace.training.v1.WatchRunRequest"> & 
  * Use `create(WatchRunRequestSchema)` to create a new message.
  */
 export const WatchRunRequestSchema: GenMessage<WatchRunRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 11);
+  messageDesc(file_millrace_training_v1_training_service, 12);
 
 /**
  * @generated from message millrace.training.v1.WatchRunResponse
@@ -523,7 +568,7 @@ export type WatchRunResponse = Message<"millrace.training.v1.WatchRunResponse"> 
  * Use `create(WatchRunResponseSchema)` to create a new message.
  */
 export const WatchRunResponseSchema: GenMessage<WatchRunResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 12);
+  messageDesc(file_millrace_training_v1_training_service, 13);
 
 /**
  * @generated from message millrace.training.v1.CancelRunRequest
@@ -540,7 +585,7 @@ export type CancelRunRequest = Message<"millrace.training.v1.CancelRunRequest"> 
  * Use `create(CancelRunRequestSchema)` to create a new message.
  */
 export const CancelRunRequestSchema: GenMessage<CancelRunRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 13);
+  messageDesc(file_millrace_training_v1_training_service, 14);
 
 /**
  * @generated from message millrace.training.v1.CancelRunResponse
@@ -557,7 +602,7 @@ export type CancelRunResponse = Message<"millrace.training.v1.CancelRunResponse"
  * Use `create(CancelRunResponseSchema)` to create a new message.
  */
 export const CancelRunResponseSchema: GenMessage<CancelRunResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 14);
+  messageDesc(file_millrace_training_v1_training_service, 15);
 
 /**
  * @generated from message millrace.training.v1.CompareRunsRequest
@@ -574,7 +619,7 @@ export type CompareRunsRequest = Message<"millrace.training.v1.CompareRunsReques
  * Use `create(CompareRunsRequestSchema)` to create a new message.
  */
 export const CompareRunsRequestSchema: GenMessage<CompareRunsRequest> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 15);
+  messageDesc(file_millrace_training_v1_training_service, 16);
 
 /**
  * @generated from message millrace.training.v1.CompareRunsResponse
@@ -591,7 +636,46 @@ export type CompareRunsResponse = Message<"millrace.training.v1.CompareRunsRespo
  * Use `create(CompareRunsResponseSchema)` to create a new message.
  */
 export const CompareRunsResponseSchema: GenMessage<CompareRunsResponse> = /*@__PURE__*/
-  messageDesc(file_millrace_training_v1_training_service, 16);
+  messageDesc(file_millrace_training_v1_training_service, 17);
+
+/**
+ * @generated from message millrace.training.v1.GetRunReportRequest
+ */
+export type GetRunReportRequest = Message<"millrace.training.v1.GetRunReportRequest"> & {
+  /**
+   * @generated from field: repeated string ids = 1;
+   */
+  ids: string[];
+};
+
+/**
+ * Describes the message millrace.training.v1.GetRunReportRequest.
+ * Use `create(GetRunReportRequestSchema)` to create a new message.
+ */
+export const GetRunReportRequestSchema: GenMessage<GetRunReportRequest> = /*@__PURE__*/
+  messageDesc(file_millrace_training_v1_training_service, 18);
+
+/**
+ * @generated from message millrace.training.v1.GetRunReportResponse
+ */
+export type GetRunReportResponse = Message<"millrace.training.v1.GetRunReportResponse"> & {
+  /**
+   * @generated from field: string content = 1;
+   */
+  content: string;
+
+  /**
+   * @generated from field: string media_type = 2;
+   */
+  mediaType: string;
+};
+
+/**
+ * Describes the message millrace.training.v1.GetRunReportResponse.
+ * Use `create(GetRunReportResponseSchema)` to create a new message.
+ */
+export const GetRunReportResponseSchema: GenMessage<GetRunReportResponse> = /*@__PURE__*/
+  messageDesc(file_millrace_training_v1_training_service, 19);
 
 /**
  * @generated from enum millrace.training.v1.RunState
@@ -765,6 +849,17 @@ export const TrainingService: GenService<{
     methodKind: "unary";
     input: typeof CompareRunsRequestSchema;
     output: typeof CompareRunsResponseSchema;
+  },
+  /**
+   * A page for a browser: of one run its curves, calibration and slices; of several what they have different. It loads
+   * nothing.
+   *
+   * @generated from rpc millrace.training.v1.TrainingService.GetRunReport
+   */
+  getRunReport: {
+    methodKind: "unary";
+    input: typeof GetRunReportRequestSchema;
+    output: typeof GetRunReportResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_millrace_training_v1_training_service, 0);
