@@ -54,7 +54,7 @@ export class AlertOutbox {
       const event = await this.#withRun(pending, pending.event);
       await this.#append(event);
       series.outbox.shift();
-      putAction(series, event);
+      putAction(series, event, pending);
       const written = await this.#parts.kv.transact([
         { key, expectedVersion: entry.version, value: toBinary(JudgedSeriesSchema, series) },
       ]);
@@ -122,9 +122,12 @@ const cloudEvent = (event: AlertEvent): Record<string, string> => ({
   ce_specversion: "1.0",
 });
 
-/** Puts the action that was taken where the alert is shown. */
-const putAction = (series: JudgedSeries, event: AlertEvent): void => {
-  if (event.state !== "FIRING") return;
+/**
+ * Puts what became of asking for a run where the alert is shown. Without that each window keeps its own words: they would
+ * else depend on how many windows had been judged when the alert was sent.
+ */
+const putAction = (series: JudgedSeries, event: AlertEvent, { startRun }: PendingEvent): void => {
+  if (event.state !== "FIRING" || !startRun) return;
   const { action, actionReason } = event;
   for (const open of series.openAlerts)
     if (open.event?.id === event.id) Object.assign(open.event, { action, actionReason });
