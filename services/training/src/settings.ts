@@ -29,6 +29,14 @@ export const settings = {
     "Whether specs may name programs that this service runs (`trainer.command`). Whoever may call StartRun then runs programs as this service's user.",
   ),
   trainerFolder: setting(z.string().min(1).default("."), "Folder in which those programs start."),
+  mlflowTrackingUri: setting(
+    z
+      .url({ protocol: /^https?$/ })
+      .refine((url) => new URL(url).username === "", "expected no user and no password: mlflowTokenFile names a token")
+      .optional(),
+    "MLflow's tracking server, http[s]://HOST[:PORT]: runs that are over are written to it, earlier ones too.",
+  ),
+  mlflowTokenFile: setting(z.string().min(1).optional(), "A file with the bearer token for it, read at each use."),
   maxConcurrentRuns: setting(
     z.coerce.number().int().min(1).max(64).default(1),
     "Runs that train at the same time; the others wait.",

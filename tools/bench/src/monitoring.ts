@@ -12,16 +12,19 @@ import { createClient, openChannel } from "@millrace/grpc";
 import { openModelStore } from "@millrace/model-package";
 import { buildBaseline, ProfileBuilder, seededRandom } from "@millrace/stats";
 import { startService } from "./child-server.ts";
+import { measureCompare } from "./monitoring/measure-compare.ts";
 import { type Measured, median, record } from "./record.ts";
 
 /*
- * Two questions about monitoring, for predictions of 20 numeric features:
+ * Three questions about monitoring, the first two for predictions of 20 numeric features:
  *
  * - the ceiling: how many are decoded and profiled, with no log and no store;
- * - the service: how many it takes from the embedded log into LMDB, with what the join of labels keeps.
+ * - the service: how many it takes from the embedded log into LMDB, with what the join of labels keeps;
+ * - the exact comparison of two tables, with `--peers` beside SciPy and Evidently.
  *
- * Both by the second of processor time, so that other work on the machine does not show
+ * The first two are by the second of processor time, so that other work on the machine does not show.
  */
+const withPeers = process.argv.includes("--peers");
 const features = Array.from({ length: 20 }, (_, index) => `f${index}`);
 const runs = 3;
 const predictions = Number(process.env.BENCH_PREDICTIONS ?? 20_000);
@@ -133,7 +136,9 @@ try {
       runs: rates,
     },
   ];
-  record("monitoring", "npx nx run bench:monitoring", rows);
+  rows.push(...(await measureCompare(runs, withPeers)));
+  if (withPeers) record("monitoring-peers", "npx nx run bench:monitoring -- --peers", rows);
+  else record("monitoring", "npx nx run bench:monitoring", rows);
 } finally {
   channel.close();
   await server.stop();

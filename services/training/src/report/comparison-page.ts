@@ -3,6 +3,7 @@ import type { Run } from "@millrace/contracts/millrace/training/v1/training_serv
 import { TrainingSpecSchema } from "@millrace/contracts/millrace/training/v1/training_spec";
 import { figureOf, type Html, html, page } from "@millrace/report";
 import { stateName } from "../runs/state-name.ts";
+import { flattened } from "./flattened.ts";
 import { validationLossChart } from "./run-charts.ts";
 import { durationText, figure, lessIsBetter, runStyle } from "./run-texts.ts";
 
@@ -79,15 +80,4 @@ const differingPaths = (runs: readonly Named[]): { readonly path: string; readon
   return paths
     .map((path) => ({ path, values: flat.map((one) => one.get(path) ?? "–") }))
     .filter(({ values }) => new Set(values).size > 1);
-};
-
-const flattened = (value: unknown, path = "", into = new Map<string, string>()): Map<string, string> => {
-  if (typeof value !== "object" || value === null) {
-    into.set(path, String(value));
-    return into;
-  }
-  for (const [key, each] of Object.entries(value)) {
-    flattened(each, Array.isArray(value) ? `${path}[${key}]` : path === "" ? key : `${path}.${key}`, into);
-  }
-  return into;
 };
