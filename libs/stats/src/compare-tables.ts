@@ -141,15 +141,20 @@ const numbers = async (
 ): Promise<Sample> => {
   const column = `CAST(${quoteIdentifier(name)} AS DOUBLE)`;
   const where = `${quoteIdentifier(name)} IS NOT NULL AND isfinite(${column})`;
-  const counted = await (await connection.run(`SELECT count(*) FROM ${table} WHERE ${where}`)).getRowsJS();
-  const values = new Float64Array(Number(counted[0]?.[0] ?? 0));
   const result = await connection.stream(`SELECT ${column} FROM ${table} WHERE ${where}`);
-  let index = 0;
+  let values = new Float64Array(1 << 16);
+  let count = 0;
   for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
     const vector = chunk.getColumnVector(0);
-    for (let row = 0; row < vector.itemCount; row++) values[index++] = vector.getItem(row) as number;
+    const { itemCount } = vector;
+    if (count + itemCount > values.length) {
+      const larger = new Float64Array(2 * values.length);
+      larger.set(values);
+      values = larger;
+    }
+    for (let row = 0; row < itemCount; row++) values[count++] = vector.getItem(row) as number;
   }
-  return { kind: "numbers", sorted: values.sort(), integers };
+  return { kind: "numbers", sorted: values.subarray(0, count).sort(), integers };
 };
 
 const categories = async (

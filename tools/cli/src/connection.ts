@@ -4,7 +4,7 @@ import { type Client, createClient, openChannel } from "@millrace/grpc";
 import { Command, Option } from "commander";
 
 /** The services, and where they listen when nothing else is said. */
-const defaultAddresses = {
+export const defaultAddresses = {
   "feature-serving": "127.0.0.1:8011",
   training: "127.0.0.1:8021",
   inference: "127.0.0.1:8001",

@@ -5,6 +5,7 @@ import colors from "picocolors";
 import { applyFeaturesCommands } from "./commands/apply-features.ts";
 import { compareCommand } from "./commands/compare.ts";
 import { deadLettersCommand } from "./commands/dead-letters.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { erasureCommands } from "./commands/erasure.ts";
 import { evaluateCommand } from "./commands/evaluate.ts";
 import { explainCommand } from "./commands/explain.ts";
@@ -42,6 +43,7 @@ for (const command of [
   compareCommand(),
   evaluateCommand(),
   ...packageCommands(),
+  doctorCommand(),
 ]) {
   program.addCommand(command);
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { DuckDBInstance } from "@duckdb/node-api";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 const run = promisify(execFile);
 const bin = join(import.meta.dirname, "../bin/millrace.js");
@@ -92,6 +92,26 @@ describe("millrace", () => {
     const wrong = await millrace("evaluate", "--table", table, "--label", "lable", "--prediction", "prediction");
     expect(wrong.code).toBe(1);
     expect(wrong.stderr).toContain("label: expected one of label, prediction, slice, got lable");
+  });
+
+  test("says what is wrong with an installation, and what to do, and fails where something is", async () => {
+    // Nobody listens on the port of the discard protocol.
+    vi.stubEnv("MILLRACE_TRAINING_ADDRESS", "127.0.0.1:9");
+    const { code, stdout } = await millrace("doctor", "training", "--json");
+    vi.unstubAllEnvs();
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toEqual([
+      expect.objectContaining({ of: "this machine", state: expect.stringMatching(/^(ok|warning)$/) }),
+      {
+        of: "training at 127.0.0.1:9",
+        state: "failed",
+        message: "not reached: connect ECONNREFUSED 127.0.0.1:9",
+        remedy: expect.stringContaining("npx nx run training:serve"),
+      },
+    ]);
+    const unknown = await millrace("doctor", "redis");
+    expect(unknown.code).toBe(2);
+    expect(unknown.stderr).toContain("Allowed choices are feature-serving, training, inference, monitoring");
   });
 
   test("lists its commands", async () => {

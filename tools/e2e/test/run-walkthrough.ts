@@ -1,11 +1,13 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 
 /** Of feature-serving, training, inference and monitoring, as each README has them. */
 const metricsPorts = [8012, 8022, 8002, 8032];
+const millrace = join(import.meta.dirname, "../../cli/bin/millrace.js");
 const main = join(import.meta.dirname, "../../demo/src/main.ts");
 
 export interface WalkthroughRun {
@@ -81,6 +83,22 @@ export class Walkthrough {
     const again = `${name} stopped (SIGKILL) and was started again`;
     const before = this.#output.split(again).length;
     await this.until(() => this.#output.split(again).length > before);
+  }
+
+  /** What `millrace doctor` finds of the running services. @throws where it finds something wrong. */
+  async doctor(): Promise<readonly { readonly of: string; readonly state: string; readonly message: string }[]> {
+    const address = (port: number): string => `127.0.0.1:${port + this.#run.portOffset}`;
+    const { stdout } = await promisify(execFile)(process.execPath, [millrace, "doctor", "--json"], {
+      env: {
+        ...process.env,
+        NODE_OPTIONS: "--conditions=@millrace/source",
+        MILLRACE_FEATURE_SERVING_ADDRESS: address(8011),
+        MILLRACE_TRAINING_ADDRESS: address(8021),
+        MILLRACE_INFERENCE_ADDRESS: address(8001),
+        MILLRACE_MONITORING_ADDRESS: address(8031),
+      },
+    });
+    return JSON.parse(stdout) as { of: string; state: string; message: string }[];
   }
 
   /** The names of the metrics that the running services export. */

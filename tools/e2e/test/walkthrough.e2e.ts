@@ -81,6 +81,9 @@ describe("the walkthrough", () => {
       const missing = [...watchedMetrics()].filter((name) => !exported.has(name));
       // They are there where continuous verification is on; the walkthrough compares served values by itself.
       expect(missing.filter((name) => !name.startsWith("millrace_feature_verif"))).toEqual([]);
+      const found = await walkthrough.doctor();
+      expect(found.map(({ state }) => state)).toEqual(["ok", "ok", "ok", "ok", "ok"]);
+      expect(found.map(({ message }) => message).join("\n")).toMatch(/feature views\n.*run-[\s\S]*1 of 1 versions/);
       undisturbed = await walkthrough.summary();
     } finally {
       await walkthrough.stop();

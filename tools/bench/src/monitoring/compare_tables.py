@@ -1,4 +1,4 @@
-"""The drift of two Parquet tables by a peer: `compare_tables.py scipy|evidently|whylogs reference.parquet current.parquet`.
+"""The drift of two Parquet tables by a peer: `compare_tables.py scipy|evidently reference.parquet current.parquet`.
 
 Prints JSON: a value by column. SciPy is asked for what Evidently's default would: above 1,000 rows the Wasserstein
 distance in standard deviations of the reference for numbers, the Jensen-Shannon distance for text.
@@ -39,15 +39,8 @@ def by_evidently(reference, current):
     return found
 
 
-def by_whylogs(reference, current):
-    import whylogs
-
-    views = [whylogs.log(table).profile().view() for table in (reference, current)]
-    return {name: views[1].get_column(name).get_metric("counts").n.value for name in reference.columns}
-
-
 import pandas
 
 tables = [pandas.read_parquet(path) for path in (reference_path, current_path)]
-found = {"scipy": by_scipy, "evidently": by_evidently, "whylogs": by_whylogs}[peer](*tables)
+found = {"scipy": by_scipy, "evidently": by_evidently}[peer](*tables)
 print(json.dumps({name: float(value) for name, value in found.items()}))

@@ -13,10 +13,10 @@ const millrace = join(import.meta.dirname, "../../../cli/bin/millrace.js");
 const script = join(import.meta.dirname, "compare_tables.py");
 const mebibyte = 1024 * 1024;
 
-/** By name: what has to be installed. whylogs only profiles: it has no test of drift in its open package. */
+/** By name: what has to be installed. whylogs is left out: what it compares are sketches, not tables. */
 const peers: Readonly<Record<string, readonly string[]>> = {
   scipy: ["scipy==1.17.1", "pandas==2.3.3", "pyarrow==26.0.1"],
-  evidently: ["evidently==0.7.23", "pyarrow==26.0.1"],
+  evidently: ["evidently==0.7.23", "pandas==2.3.3", "pyarrow==26.0.1"],
 };
 
 /** Two tables of 1,000,000 rows: 16 columns of numbers, of which half drift, and 4 of text. */
