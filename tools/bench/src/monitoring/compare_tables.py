@@ -22,7 +22,7 @@ def by_scipy(reference, current):
             found[name] = wasserstein_distance(a, b) / max(np.std(a), 0.001)
         else:
             p, q = a.value_counts(normalize=True).align(b.value_counts(normalize=True), fill_value=0)
-            found[name] = jensenshannon(p, q, base=2)
+            found[name] = jensenshannon(p, q)
     return found
 
 
