@@ -31,7 +31,7 @@ await runService(
             ledger,
             client: new MlflowClient(config.mlflowTrackingUri, config.mlflowTokenFile),
             registry: host.metrics,
-            onTrouble: (err) => host.log.warn({ err }, "Runs could not be written to MLflow; they are tried again."),
+            onTrouble: (err) => host.log.warn({ err }, "A run could not be written to MLflow."),
           });
     const queue = new RunQueue({
       ...config,

@@ -51,6 +51,8 @@ const serve = async ({ model, turns: memory, port, ...start }: WorkerStart): Pro
   /** By rows: the same views serve each run of so many rows, until the memory is replaced. */
   let views = new Map<number, RunTensors>();
   let yields = false;
+  /** The run before took long by the clock: whether by its own work is looked at in the next. */
+  let isSuspected = false;
   for (;;) {
     const rows = turns.await(turn);
     let tensors = rows === undefined ? undefined : views.get(rows);
@@ -65,6 +67,7 @@ const serve = async ({ model, turns: memory, port, ...start }: WorkerStart): Pro
       tensors = tensorsOf(slab, layRows(new Slab(slab), session, rows));
       views.set(rows, tensors);
     }
+    const cpuBefore = isSuspected && !yields ? process.threadCpuUsage() : undefined;
     const startedNs = process.hrtime.bigint();
     let hasMessage = false;
     try {
@@ -80,9 +83,11 @@ const serve = async ({ model, turns: memory, port, ...start }: WorkerStart): Pro
       hasMessage = true;
     }
     const inferNs = Number(process.hrtime.bigint() - startedNs);
-    if (!yields && inferNs > longRunNs) {
-      yieldProcessor();
-      yields = true;
+    isSuspected = inferNs > longRunNs;
+    if (cpuBefore !== undefined) {
+      const { user, system } = process.threadCpuUsage(cpuBefore);
+      yields = (user + system) * 1000 > longRunNs;
+      if (yields) yieldProcessor();
     }
     turn = turns.handBack(hasMessage, inferNs);
   }

@@ -9,5 +9,5 @@ export const yieldProcessor = (): void => {
   if (process.platform !== "linux") return;
   // "PID/task/TID": Node has no name for the thread that it runs on.
   const threadId = Number(readlinkSync("/proc/thread-self").split("/").at(-1));
-  setPriority(threadId, constants.priority.PRIORITY_LOW);
+  setPriority(threadId, constants.priority.PRIORITY_BELOW_NORMAL);
 };

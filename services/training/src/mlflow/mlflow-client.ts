@@ -7,8 +7,13 @@ const batch = { metrics: 1000, params: 100, tags: 100 } as const;
 
 /** Thrown where a tracking server does not answer, or refuses. */
 export class MlflowFailedError extends MillraceError {
-  constructor(path: string, why: string, cause?: unknown) {
+  /** The same request would be refused again: it is what it asks, not who asks or when. */
+  readonly isRefusal: boolean;
+
+  constructor(path: string, why: string, details: { readonly cause?: unknown; readonly status?: number } = {}) {
+    const { cause, status = 0 } = details;
     super("UNAVAILABLE", Reason.STORE_UNAVAILABLE, `MLflow did not take ${path}: ${why}`, { cause });
+    this.isRefusal = [400, 404, 409, 413, 422].includes(status);
   }
 }
 
@@ -129,16 +134,18 @@ export class MlflowClient {
       throw new MlflowFailedError(
         path,
         cause instanceof Error ? String(cause.cause ?? cause.message) : "it does not answer",
-        cause,
+        { cause },
       );
     }
     if (response.status === absent) return undefined;
     const text = await response.text();
-    if (!response.ok) throw new MlflowFailedError(path, `${response.status} ${text.slice(0, 300)}`);
+    if (!response.ok) {
+      throw new MlflowFailedError(path, `${response.status} ${text.slice(0, 300)}`, { status: response.status });
+    }
     try {
       return JSON.parse(text);
     } catch (cause) {
-      throw new MlflowFailedError(path, `its answer is no JSON: ${text.slice(0, 100)}`, cause);
+      throw new MlflowFailedError(path, `its answer is no JSON: ${text.slice(0, 100)}`, { cause });
     }
   }
 }

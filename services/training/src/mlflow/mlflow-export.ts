@@ -1,6 +1,7 @@
+import type { Run } from "@millrace/contracts/millrace/training/v1/training_service";
 import { Counter, type Registry } from "prom-client";
 import { isOver, type RunLedger } from "../runs/run-ledger.ts";
-import type { MlflowClient } from "./mlflow-client.ts";
+import { type MlflowClient, MlflowFailedError } from "./mlflow-client.ts";
 import { mlflowRun } from "./mlflow-run.ts";
 
 const firstPauseMs = 5_000;
@@ -10,7 +11,7 @@ export interface MlflowExportOptions {
   readonly ledger: RunLedger;
   readonly client: MlflowClient;
   readonly registry: Registry;
-  /** Told of the first failure after a success: the others are tried in silence. */
+  /** Told of the first failure after a success, and of each run that is refused: the rest is tried in silence. */
   readonly onTrouble: (error: unknown) => void;
 }
 
@@ -21,13 +22,15 @@ export interface MlflowExportOptions {
 export class MlflowExport {
   readonly #options: MlflowExportOptions;
   readonly #exports: Counter<"outcome">;
+  /** Runs that MLflow refuses as they are: not asked again before a restart, and no hindrance to the others. */
+  readonly #refused = new Set<string>();
   #wake = Promise.withResolvers<void>();
 
   constructor(options: MlflowExportOptions) {
     this.#options = options;
     this.#exports = new Counter({
       name: "millrace_training_mlflow_exports_total",
-      help: "Runs that were written to MLflow, and attempts that failed, by outcome.",
+      help: "Runs that were written to MLflow or refused by it, and attempts that failed, by outcome.",
       labelNames: ["outcome"],
       registers: [options.registry],
     });
@@ -63,15 +66,29 @@ export class MlflowExport {
   }
 
   async #exportAll(signal: AbortSignal): Promise<void> {
-    const { ledger, client } = this.#options;
+    const { ledger } = this.#options;
     for (const run of (await ledger.all()).reverse()) {
-      if (!isOver(run.state) || run.mlflowRunId !== "") continue;
+      if (!isOver(run.state) || run.mlflowRunId !== "" || this.#refused.has(run.id)) continue;
       signal.throwIfAborted();
-      const mlflowRunId = await client.write(mlflowRun(run), signal);
+      const mlflowRunId = await this.#write(run, signal);
+      if (mlflowRunId === undefined) continue;
       await ledger.change(run.id, (written) => {
         written.mlflowRunId = mlflowRunId;
       });
       this.#exports.inc({ outcome: "written" });
+    }
+  }
+
+  /** @returns MLflow's id, or undefined where it refuses this run. @throws MlflowFailedError where it may yet take it. */
+  async #write(run: Run, signal: AbortSignal): Promise<string | undefined> {
+    try {
+      return await this.#options.client.write(mlflowRun(run), signal);
+    } catch (error) {
+      if (!(error instanceof MlflowFailedError) || !error.isRefusal) throw error;
+      this.#refused.add(run.id);
+      this.#exports.inc({ outcome: "refused" });
+      this.#options.onTrouble(error);
+      return undefined;
     }
   }
 }
