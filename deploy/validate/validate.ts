@@ -66,7 +66,8 @@ const template = (...values: string[]) =>
     chart,
     "--kube-version",
     kubernetesVersion,
-    ...values.flatMap((value) => ["--set", value]),
+    // Settings are text, and Helm would take what looks like a number for one.
+    ...values.flatMap((value) => [value.includes(".environment.") ? "--set-string" : "--set", value]),
   ]);
 
 const services = ["feature-serving", "training", "inference", "monitoring"] as const;
@@ -100,6 +101,7 @@ const valueSets = {
     "services.feature-serving.secrets[0].mountPath=/secrets/sql",
     "services.feature-serving.environment.MILLRACE_SQL_CONNECTIONS_FILE=/secrets/sql/connections",
     "services.feature-serving.temporarySpace=50Gi",
+    "services.feature-serving.environment.MILLRACE_FEAST_HTTP_PORT=6566",
   ],
   "everything replicated on stores by URL": services.flatMap((name) => [
     `services.${name}.replicas=3`,
