@@ -31,6 +31,7 @@ describe("the margin of a predicted answer time", () => {
   test("counts who leaves near the deadline, and not who changes its mind", () => {
     const margin = new DeadlineMargin();
     margin.left(request, 10);
+    margin.answered(request, 50, true);
     expect(margin.factor).toBe(1.25);
     margin.left(request, 95);
     expect(margin.factor).toBeGreaterThan(1.25);

@@ -24,14 +24,16 @@ export class DeadlineMargin {
     return this.#factor;
   }
 
-  /** A request was answered. */
-  answered({ expiresAtMs }: Timed, nowMs: number, hasLeft: boolean): void {
+  /** A request was answered. @param hasLeft its caller did not wait for that. */
+  answered(request: Timed, nowMs: number, hasLeft: boolean): void {
+    const { expiresAtMs } = request;
     if (expiresAtMs === undefined) return;
-    if (hasLeft || nowMs > expiresAtMs) this.#late();
+    if (hasLeft) this.left(request, nowMs);
+    else if (nowMs > expiresAtMs) this.#late();
     else this.#factor = Math.max(least, this.#factor - inTimeStep);
   }
 
-  /** A request's caller left before it was run, or its deadline passed. */
+  /** A request's caller left, or its deadline passed before it was run. */
   left({ arrivedMs, expiresAtMs }: Timed, nowMs: number): void {
     if (expiresAtMs === undefined) return;
     if (expiresAtMs - nowMs <= (expiresAtMs - arrivedMs) * givenUpShare) this.#late();
