@@ -72,6 +72,9 @@ const metadataKey = 3;
 /** The first version whose answer has topic ids. From version 9 on, headers and fields are of the compact kind. */
 const metadataVersion = 10;
 
+/** How often a topic's leader is looked for before it counts as unknown. */
+const leaderLooks = 5;
+
 export interface FetchedRecords {
   readonly messages: readonly (KafkaMessage & { readonly isControlRecord?: boolean })[];
   readonly endOffset: bigint;
@@ -128,10 +131,7 @@ export class KafkaCluster {
       await this.#cluster.addTargetTopic(topic);
       this.#topics.add(topic);
     }
-    const leaders = this.#cluster.findLeaderForPartitions(topic, [partition]);
-    const nodeId = Object.keys(leaders)[0];
-    if (nodeId === undefined) throw new TopicUnknownError(topic);
-    const broker = await this.#cluster.findBroker({ nodeId });
+    const broker = await this.#cluster.findBroker({ nodeId: await this.#leaderOf(topic, partition) });
     const { responses } = await broker.fetch({
       maxWaitTime: 100,
       minBytes: 1,
@@ -142,6 +142,19 @@ export class KafkaCluster {
     const answer = responses[0]?.partitions[0];
     if (answer === undefined) throw new TopicUnknownError(topic);
     return { messages: answer.messages, endOffset: BigInt(answer.highWatermark) };
+  }
+
+  /**
+   * The broker that leads a partition. What is known of topics is replaced whole by each answer of the brokers: one that
+   * was asked for before this topic was added, and comes after it, knows nothing of it.
+   */
+  async #leaderOf(topic: string, partition: number): Promise<string> {
+    for (let look = 0; look < leaderLooks; look++) {
+      const [nodeId] = Object.keys(this.#cluster.findLeaderForPartitions(topic, [partition]));
+      if (nodeId !== undefined) return nodeId;
+      await this.#cluster.refreshMetadata();
+    }
+    throw new TopicUnknownError(topic);
   }
 }
 
